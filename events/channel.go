@@ -51,8 +51,8 @@ func (s Source) valid() bool {
 // list is not published any more.
 type Tracks struct {
 	Header
-	Revision int64   `json:"revision"`
-	Tracks   []Track `json:"tracks"`
+	Revision int64       `json:"revision"`
+	Tracks   List[Track] `json:"tracks"`
 }
 
 // Validate implements [Message].
@@ -90,8 +90,8 @@ type WantedVideo struct {
 // with other publications by recency of speech, except those that are off.
 type Want struct {
 	Header
-	Revision int64         `json:"revision"`
-	Video    []WantedVideo `json:"video"`
+	Revision int64             `json:"revision"`
+	Video    List[WantedVideo] `json:"video"`
 	// Only keeps free streams empty instead of filling them.
 	Only bool `json:"only,omitempty"`
 }
@@ -152,7 +152,7 @@ type Member struct {
 	// JoinedMs is when it joined, in Unix milliseconds.
 	JoinedMs int64 `json:"joinedMs"`
 	// Tracks are its publications.
-	Tracks []Track `json:"tracks"`
+	Tracks List[Track] `json:"tracks"`
 }
 
 func (m Member) validate() error {
@@ -187,12 +187,12 @@ func validateMembers(members []Member) error {
 // contains. All parts of one snapshot have the same Seq.
 type Snapshot struct {
 	Header
-	Seq     int64    `json:"seq"`
-	Part    int      `json:"part"`
-	Parts   int      `json:"parts"`
-	Room    string   `json:"room"`
-	Self    string   `json:"self"`
-	Members []Member `json:"members"`
+	Seq     int64        `json:"seq"`
+	Part    int          `json:"part"`
+	Parts   int          `json:"parts"`
+	Room    string       `json:"room"`
+	Self    string       `json:"self"`
+	Members List[Member] `json:"members"`
 }
 
 // Validate implements [Message].
@@ -251,8 +251,8 @@ type Stream struct {
 // Streams is what every receive stream carries; those not listed are empty.
 type Streams struct {
 	Header
-	Revision int64    `json:"revision"`
-	Streams  []Stream `json:"streams"`
+	Revision int64        `json:"revision"`
+	Streams  List[Stream] `json:"streams"`
 }
 
 // Validate implements [Message].
@@ -281,7 +281,7 @@ type Speaker struct {
 // Speakers lists who speaks now, the dominant speaker first.
 type Speakers struct {
 	Header
-	Speakers []Speaker `json:"speakers"`
+	Speakers List[Speaker] `json:"speakers"`
 }
 
 // Validate implements [Message].

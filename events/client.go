@@ -47,8 +47,8 @@ type Media struct {
 	ScreenAudio string `json:"screenAudio,omitempty"`
 	// Audio and Video are the receive streams, at most [MaxAudioStreams] and
 	// [MaxVideoStreams].
-	Audio []string `json:"audio"`
-	Video []string `json:"video"`
+	Audio List[string] `json:"audio"`
+	Video List[string] `json:"video"`
 }
 
 // Sending returns the sections in which the participant sends, by source.
@@ -174,9 +174,9 @@ func (l LeaveDone) Validate() error {
 
 // ICEServer is a STUN or TURN server as browsers take it.
 type ICEServer struct {
-	URLs       []string `json:"urls"`
-	Username   string   `json:"username,omitempty"`
-	Credential string   `json:"credential,omitempty"`
+	URLs       List[string] `json:"urls"`
+	Username   string       `json:"username,omitempty"`
+	Credential string       `json:"credential,omitempty"`
 }
 
 // Answer admits a participant: the seat is taken and the node waits for the

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 )
 
@@ -96,6 +97,13 @@ var borders = map[Border]struct {
 		ActionPong: Pong{}, ActionClosing: Closing{}, ActionError: Error{}}},
 	FromBus: {MaxMessage, map[Action]Message{ActionSweep: Sweep{}, ActionCapacity: CapacityRequested{}}},
 }
+
+// Messages returns the messages that may cross the border b, by action, each as
+// a zero value of its type.
+func Messages(b Border) map[Action]Message { return maps.Clone(borders[b].messages) }
+
+// Bound returns the bytes that a message may have to cross the border b.
+func Bound(b Border) int { return borders[b].max }
 
 // Decode reads one message that crossed the border b and validates it. The
 // result is a value of the message's type (Join, not *Join). Its error is

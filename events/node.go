@@ -1,6 +1,9 @@
 package events
 
-import "net/netip"
+import (
+	"hash/fnv"
+	"net/netip"
+)
 
 // Actions between nodes and the gateway.
 const (
@@ -52,8 +55,8 @@ type Hello struct {
 	Boot string `json:"boot"`
 	// Slot tells the node's sockets apart, 0 to [MaxSlots]-1. A hello on a slot
 	// in use replaces that socket.
-	Slot      int       `json:"slot"`
-	Addresses []Address `json:"addresses"`
+	Slot      int           `json:"slot"`
+	Addresses List[Address] `json:"addresses"`
 	// Fingerprint is the SHA-256 of the node's DTLS certificate in colon-separated
 	// hexadecimal digits (RFC 8122, section 5).
 	Fingerprint string `json:"fingerprint"`
@@ -126,22 +129,33 @@ type RoomMembers struct {
 
 // Inventory is everybody a node carries, in parts that each fit a frame. A node
 // sends all parts after its welcome and then at least once a minute, in
-// consecutive heartbeats. The control plane acts on each part for itself: a
-// room is never split over two parts unless it alone exceeds one, in which
-// case Whole is false for it.
+// consecutive heartbeats. A part is complete for the keys that belong to it by
+// [InventoryPart], so that each can be acted on without the others.
 type Inventory struct {
 	// TakenMs is when the node listed its participants, in Unix milliseconds of
 	// the node's own clock.
 	TakenMs int64 `json:"takenMs"`
 	Part    int   `json:"part"`
 	Parts   int   `json:"parts"`
-	// Rooms holds the rooms of this part.
+	// Rooms holds the participants of this part, by room.
 	Rooms []RoomMembers `json:"rooms"`
 }
 
-// MaxInventoryMembers bounds the participants in one part, so that a heartbeat
-// stays within [MaxFrame].
-const MaxInventoryMembers = 500
+// MaxInventoryMembers bounds the participants in one part, and
+// MaxInventoryNames the bytes of room names, so that a heartbeat stays within
+// [MaxFrame].
+const (
+	MaxInventoryMembers = 400
+	MaxInventoryNames   = 12 << 10
+)
+
+// InventoryPart tells to which of parts an inventory's participant belongs: the
+// 32-bit FNV-1a hash of its key, modulo parts.
+func InventoryPart(key string, parts int) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key)) // a hash cannot fail
+	return int(h.Sum32() % uint32(max(parts, 1)))
+}
 
 // Heartbeat renews the node's lease and reports what it carries.
 type Heartbeat struct {
@@ -181,6 +195,13 @@ func (h Heartbeat) Validate() error {
 		return nil
 	}
 	inv := h.Inventory
+	if err := firstOf(
+		positive("inventory.takenMs", inv.TakenMs),
+		inRange("inventory.parts", int64(inv.Parts), 1, 1000),
+		inRange("inventory.part", int64(inv.Part), 0, int64(inv.Parts)-1),
+	); err != nil {
+		return err
+	}
 	total := 0
 	for _, r := range inv.Rooms {
 		total += len(r.Members)
@@ -191,16 +212,15 @@ func (h Heartbeat) Validate() error {
 			if err := firstOf(bounded("inventory.rooms.members", key, 1, MaxID), positive("inventory.rooms.members", rev)); err != nil {
 				return err
 			}
+			if InventoryPart(key, inv.Parts) != inv.Part {
+				return badField("inventory.rooms.members", "has %.64q, which belongs to another part", key)
+			}
 		}
 	}
 	if total > MaxInventoryMembers {
 		return badField("inventory", "has %d members, at most %d are taken", total, MaxInventoryMembers)
 	}
-	return firstOf(
-		positive("inventory.takenMs", inv.TakenMs),
-		inRange("inventory.parts", int64(inv.Parts), 1, 1000),
-		inRange("inventory.part", int64(inv.Part), 0, int64(inv.Parts)-1),
-	)
+	return nil
 }
 
 // Renewed answers [Heartbeat]: the lease runs on from the moment that heartbeat
@@ -240,7 +260,7 @@ type Profile struct {
 	SendKbps    int64 `json:"sendKbps"`
 	// VideoCodecs are those publishers may use, the preferred one first; a subset
 	// of vp8, h264, vp9, av1.
-	VideoCodecs []string `json:"videoCodecs"`
+	VideoCodecs List[string] `json:"videoCodecs"`
 }
 
 // Person is a participant as the control plane presents it to a node.
