@@ -1,0 +1,71 @@
+package control
+
+import (
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// Settings are the deployment's own limits and defaults.
+type Settings struct {
+	Region string
+	// Profile is that of rooms nobody declared.
+	Profile room.Profile
+	// InstanceType and NodeCapacity describe the nodes to launch.
+	InstanceType string
+	NodeCapacity room.Load
+	// MaxNodes bounds the nodes that exist or are being launched.
+	MaxNodes int
+	// IdleAfterMs is how long a node may be empty before it is ended, in
+	// milliseconds.
+	IdleAfterMs int64
+	// BootMs is how long a launch is expected to take, in milliseconds.
+	BootMs int64
+}
+
+// Caller is who sent a message, as the authorizer found and the gateway
+// repeats with every message.
+type Caller struct {
+	Connection string
+	// Participant's:
+	Room     room.Name
+	Key      room.Key
+	Identity string
+	Name     string
+	Metadata string
+	// MayPublish bounds the role.
+	MayPublish bool
+	Admin      bool
+	// Node's:
+	Node room.NodeID
+}
+
+// Role returns the role a caller gets that asks for want (empty: the most it
+// may have).
+func (c Caller) Role(want events.Role) (room.Role, error) {
+	switch {
+	case want == events.Viewer:
+		return room.Viewer, nil
+	case want == events.Publisher && !c.MayPublish:
+		return "", events.Errorf(events.CodeTokenNoPermission, "the token does not allow to publish")
+	case c.MayPublish:
+		return room.Publisher, nil
+	default:
+		return room.Viewer, nil
+	}
+}
+
+// Sockets lists a node's connections, beginning with the slot that spread
+// points to, so that no single socket carries everything.
+func Sockets(n fleet.Node, spread uint64) []string {
+	var slots, out []string
+	for slot := range events.MaxSlots {
+		if c := n.Connections[slot]; c != "" {
+			slots = append(slots, c)
+		}
+	}
+	for i := range slots {
+		out = append(out, slots[(uint64(i)+spread)%uint64(len(slots))])
+	}
+	return out
+}

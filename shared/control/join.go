@@ -1,0 +1,129 @@
+package control
+
+import (
+	"errors"
+	"time"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// JoinEvent is a browser's join.
+type JoinEvent struct {
+	Caller  Caller
+	Message events.Join
+	// Spread is any number; another one on each attempt makes racers choose
+	// differently.
+	Spread uint64
+}
+
+// Join seats a participant and hands its offer to the node, or puts it in line.
+//
+// A session that has its seat keeps it and its offer is passed on again, so a
+// retry costs nothing. Another session of the same participant takes the seat
+// over with a higher revision.
+func Join(s Seating, e JoinEvent, now time.Time, set Settings) (Plan, error) {
+	role, err := e.Caller.Role(e.Message.Role)
+	if err != nil {
+		return Plan{}, err
+	}
+	who := seeker{Room: e.Caller.Room, Key: e.Caller.Key, Identity: e.Caller.Identity, Name: e.Caller.Name,
+		Role: role, Session: e.Message.Session, Spread: e.Spread}
+	for _, n := range e.Message.Avoid {
+		who.Avoid = append(who.Avoid, room.NodeID(n))
+	}
+	st, err := seat(s, who, now, set)
+	if errors.Is(err, errNoNode) {
+		return wait(s, e, role, now, set), nil
+	}
+	if err != nil {
+		return Plan{}, err
+	}
+	plan := Plan{Commits: st.commits, Sends: []Send{offer(st, e)}}
+	if st.from != nil {
+		plan.Sends = append(plan.Sends, remove(*st.from, *st.left, events.CodeReplaced))
+	}
+	plan.Decision = Decision{Choice: "seat", Why: st.why, Inputs: map[string]any{
+		"room": who.Room, "participant": who.Key, "session": who.Session, "revision": st.participant.Revision,
+		"node": st.node.Node.ID, "block": st.participant.Block, "nodeAvailableKbps": st.node.Node.Available.Kbps}}
+	return plan, nil
+}
+
+func offer(st seated, e JoinEvent) Send {
+	p, c := st.participant, e.Caller
+	return Send{
+		To: Sockets(st.node.Node, e.Spread),
+		Message: events.Offer{
+			Header: events.Head(events.ActionOffer), Generation: int64(st.node.Node.Generation), Room: string(p.Room),
+			Profile: events.Profile{
+				AudioStreams: st.profile.AudioStreams, VideoStreams: st.profile.VideoStreams,
+				ReceiveKbps: st.profile.ReceiveKbps, SendKbps: st.profile.SendKbps, VideoCodecs: st.profile.VideoCodecs,
+			},
+			Person: events.Person{Key: string(p.Key), Identity: p.Identity, Name: p.Name, Metadata: c.Metadata,
+				Role: events.Role(p.Role), Admin: c.Admin},
+			Session: p.Session, Revision: int64(p.Revision), ID: e.Message.ID, Offer: e.Message.Offer, Media: e.Message.Media,
+		},
+		Ticket: &Ticket{Connection: c.Connection, Node: st.node.Node.ID, Generation: st.node.Node.Generation, Room: p.Room,
+			Key: p.Key, Identity: p.Identity, Role: p.Role, Session: p.Session, Revision: p.Revision, RequestID: e.Message.ID},
+		Or:   unreachable(e.Message.ID),
+		OrTo: c.Connection,
+	}
+}
+
+func unreachable(id string) events.Error {
+	err := events.Errorf(events.CodeNodeUnreachable, "the server of this room does not answer; trying again").For(id)
+	err.RetryAfterMs = 1500
+	return err
+}
+
+// remove tells a node to close a session that ended or moved elsewhere.
+func remove(v fleet.View, p room.Participant, code events.Code) Send {
+	return Send{To: Sockets(v.Node, 0), Message: events.Remove{Header: events.Head(events.ActionRemove),
+		Generation: int64(v.Node.Generation), Room: string(p.Room), Key: string(p.Key), Revision: int64(p.Revision), Code: code}}
+}
+
+// wait puts a participant in line, or keeps it there: its place is by when it
+// first asked.
+func wait(s Seating, e JoinEvent, role room.Role, now time.Time, set Settings) Plan {
+	w := fleet.Wait{Region: set.Region, Room: e.Caller.Room, Key: e.Caller.Key, Identity: e.Caller.Identity, Name: e.Caller.Name,
+		Role: role, Session: e.Message.Session, Connection: e.Caller.Connection, RequestID: e.Message.ID,
+		Load: set.Profile.SeatLoad(room.Publisher), Since: now, SeenAt: now}
+	if s.Room != nil {
+		w.Load = s.Room.Profile.SeatLoad(room.Publisher)
+	}
+	var known string
+	if s.Wait != nil {
+		known = s.Wait.Session
+		w.Since = s.Wait.Since
+	}
+	return Plan{
+		Commits:  []Commit{One(PutWait{w, known})},
+		Sends:    []Send{{To: []string{w.Connection}, Message: waiting(w, s.Launches, now, set)}},
+		Capacity: "a participant waits",
+		Decision: Decision{Choice: "wait", Why: "no node has room for a block of the room", Inputs: map[string]any{
+			"room": w.Room, "participant": w.Key, "candidates": len(s.Candidates), "launches": len(s.Launches)}},
+	}
+}
+
+// waiting estimates how long w still waits: until the oldest launch that is
+// under way has had the time that a launch takes.
+func waiting(w fleet.Wait, launches []fleet.Launch, now time.Time, set Settings) events.Waiting {
+	m := events.Waiting{Header: events.Head(events.ActionWaiting), ID: w.RequestID, SinceMs: w.Since.UnixMilli(),
+		EstimateMs: set.BootMs, Stage: events.StageAsked}
+	for _, l := range launches {
+		if l.State == fleet.Landed {
+			continue
+		}
+		left := max(set.BootMs-now.Sub(l.At).Milliseconds(), 1000)
+		if m.Stage == events.StageAsked || left < m.EstimateMs {
+			m.EstimateMs = left
+		}
+		if l.State == fleet.Started {
+			m.Stage = events.StageBooting
+		} else if m.Stage == events.StageAsked {
+			m.Stage = events.StageStarting
+		}
+	}
+	return m
+}

@@ -1,0 +1,201 @@
+package control
+
+import (
+	"maps"
+	"time"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// Fence refuses a message of a node that the table does not know, of an earlier
+// life, or of a node that was given up.
+func Fence(v fleet.View, generation room.Generation) error {
+	switch {
+	case v.Node.ID == "":
+		return events.Errorf(events.CodeFenced, "no such node")
+	case generation != v.Node.Generation:
+		return events.Errorf(events.CodeFenced, "generation %d is over, the present one is %d", generation, v.Node.Generation)
+	case !v.Node.State.Living():
+		return events.Errorf(events.CodeFenced, "the node is %s", v.Node.State)
+	}
+	return nil
+}
+
+// Landing is what a hello is decided from.
+type Landing struct {
+	// Node is nil before the first hello.
+	Node *fleet.Node
+	// Launch is nil when the launch was given up, or landed long ago.
+	Launch *fleet.Launch
+}
+
+// Hello begins a generation of a node, or adds a socket to the present one. A
+// hello competes with the expiry of its launch on the launch's state; one that
+// comes too late is told to shut down.
+func Hello(s Landing, connection string, m events.Hello, now time.Time) Plan {
+	id := room.NodeID(m.Node)
+	welcome := func(g room.Generation) Send {
+		return Send{To: []string{connection}, Message: events.Welcome{Header: events.Head(events.ActionWelcome), Node: m.Node,
+			Boot: m.Boot, Slot: m.Slot, Generation: int64(g), HeartbeatMs: fleet.HeartbeatEvery.Milliseconds(),
+			LeaseMs: fleet.LeaseLasts.Milliseconds()}}
+	}
+	refuse := func(code events.Code, why string) Plan {
+		return Plan{
+			Sends: []Send{{To: []string{connection}, Message: events.Shutdown{Header: events.Head(events.ActionShutdown), Code: code}}},
+			Decision: Decision{Choice: "shut down", Why: why, Inputs: map[string]any{
+				"node": id, "boot": m.Boot}},
+		}
+	}
+	switch {
+	case s.Node == nil && (s.Launch == nil || s.Launch.State == fleet.Landed):
+		return refuse(events.CodeLaunchExpired, "the launch was given up before this hello")
+	case s.Node == nil:
+		return land(*s.Launch, connection, m, now, welcome)
+	case !s.Node.State.Living():
+		return refuse(events.CodeFenced, "the node is "+string(s.Node.State))
+	case s.Node.Boot == m.Boot:
+		plan := Plan{Sends: []Send{welcome(s.Node.Generation)}}
+		if s.Node.Connections[m.Slot] != connection {
+			plan.Commits = []Commit{One(SetConnection{id, s.Node.Generation, m.Slot, connection})}
+		}
+		plan.Decision = Decision{Choice: "add a socket", Why: "the boot is known", Inputs: map[string]any{"node": id, "slot": m.Slot}}
+		return plan
+	default:
+		return reboot(*s.Node, connection, m, now, welcome)
+	}
+}
+
+func land(l fleet.Launch, connection string, m events.Hello, now time.Time, welcome func(room.Generation) Send) Plan {
+	landed := l
+	landed.State, landed.LandedAt = fleet.Landed, now
+	n := fleet.Node{ID: l.ID, State: fleet.Filling, Generation: 1, Instance: l.Instance, Type: l.Type, Region: l.Region, Zone: l.Zone,
+		Capacity: l.Capacity, Available: l.Capacity, HelloAt: now, TouchedAt: now}
+	n = arrived(n, connection, m)
+	return Plan{
+		Commits:  []Commit{One(PutLaunch{landed, l.State}, PutNode{n, 0}, PutBeat{n.ID, firstBeat(n, now)})},
+		Sends:    []Send{welcome(n.Generation)},
+		Capacity: "a node landed",
+		Decision: Decision{Choice: "land", Why: "first hello of a launch under way", Inputs: map[string]any{
+			"node": l.ID, "type": l.Type, "zone": l.Zone, "tookMs": now.Sub(l.At).Milliseconds()}},
+	}
+}
+
+// reboot begins the next life of a node whose process started again. The blocks
+// of the life before are void: they keep their generation, nobody can sit down
+// in them, and the sweep drops them.
+func reboot(n fleet.Node, connection string, m events.Hello, now time.Time, welcome func(room.Generation) Send) Plan {
+	before := n.Generation
+	n.Generation++
+	n.Available = n.Capacity
+	n.TouchedAt = now
+	n.Connections = nil
+	n = arrived(n, connection, m)
+	return Plan{
+		Commits:  []Commit{One(PutNode{n, before}, PutBeat{n.ID, firstBeat(n, now)})},
+		Sends:    []Send{welcome(n.Generation)},
+		Capacity: "a node came back",
+		Decision: Decision{Choice: "reboot", Why: "an unseen boot begins a new generation", Inputs: map[string]any{
+			"node": n.ID, "generation": n.Generation}},
+	}
+}
+
+func arrived(n fleet.Node, connection string, m events.Hello) fleet.Node {
+	n.Boot, n.Fingerprint, n.Build = m.Boot, m.Fingerprint, m.Build
+	n.Addresses = nil
+	for _, a := range m.Addresses {
+		n.Addresses = append(n.Addresses, fleet.Address{IP: a.IP, Port: a.Port, Scope: string(a.Scope)})
+	}
+	connections := map[int]string{}
+	maps.Copy(connections, n.Connections)
+	connections[m.Slot] = connection
+	n.Connections = connections
+	return n
+}
+
+func firstBeat(n fleet.Node, now time.Time) fleet.Beat {
+	return fleet.Beat{Generation: n.Generation, LeaseUntil: now.Add(fleet.LeaseLasts)}
+}
+
+// Heartbeat renews a node's lease.
+func Heartbeat(v fleet.View, connection string, m events.Heartbeat, now time.Time) (Plan, error) {
+	if err := Fence(v, room.Generation(m.Generation)); err != nil {
+		return Plan{}, err
+	}
+	renewed := Send{To: []string{connection}, Message: events.Renewed{Header: events.Head(events.ActionRenewed), Node: m.Node,
+		Generation: m.Generation, Seq: m.Seq, LeaseMs: fleet.LeaseLasts.Milliseconds(), Draining: v.Node.State == fleet.Draining}}
+	if v.Beat.Generation == v.Node.Generation && v.Beat.Seq >= m.Seq {
+		return Plan{Sends: []Send{renewed}}, nil // repeated or overtaken by a later one
+	}
+	beat := fleet.Beat{Generation: v.Node.Generation, Seq: m.Seq, LeaseUntil: now.Add(fleet.LeaseLasts),
+		Load: room.Load{Kbps: m.Load.Kbps, PPS: m.Load.PPS}, People: m.People, Rooms: m.Rooms, CPUPercent: m.CPUPercent}
+	return Plan{Commits: []Commit{One(PutBeat{v.Node.ID, beat})}, Sends: []Send{renewed}}, nil
+}
+
+// Member is a seat of somebody in a block.
+type Member struct {
+	Room     room.Name
+	Block    int
+	Key      room.Key
+	Revision room.Revision
+}
+
+// SettleAfter is how long table and node may disagree about somebody before the
+// inventory puts it right: longer than an offer and its retries take.
+const SettleAfter = 60 * time.Second
+
+// Reconcile compares a node's inventory with the blocks on it. Missing are
+// seats whose participant the node does not have; Strays are sessions that the
+// node has without a seat.
+func Reconcile(v fleet.View, blocks []fleet.Block, inv events.Inventory, now time.Time) (missing []Member, strays []Send) {
+	type person struct {
+		room string
+		key  string
+	}
+	present := map[person]int64{}
+	for _, r := range inv.Rooms {
+		for key, rev := range r.Members {
+			present[person{r.Room, key}] = rev
+		}
+	}
+	seats := map[person]bool{}
+	for _, b := range blocks {
+		if b.Node != v.Node.ID || b.Generation != v.Node.Generation {
+			continue
+		}
+		for key, rev := range b.Members {
+			if events.InventoryPart(string(key), inv.Parts) != inv.Part {
+				continue
+			}
+			p := person{string(b.Room), string(key)}
+			seats[p] = true
+			if _, there := present[p]; !there && now.Sub(rev.Time()) > SettleAfter {
+				missing = append(missing, Member{b.Room, b.Index, key, rev})
+			}
+		}
+	}
+	for p, rev := range present {
+		if seats[p] || now.Sub(room.Revision(rev).Time()) <= SettleAfter {
+			continue
+		}
+		strays = append(strays, remove(v, room.Participant{Room: room.Name(p.room), Key: room.Key(p.key), Revision: room.Revision(rev)}, events.CodeNodeGone))
+	}
+	return missing, strays
+}
+
+// Missing frees the seat of a member that its node does not have, and forgets
+// the participant if that was its session.
+func Missing(s Seating, m Member, now time.Time) Plan {
+	b := s.block(m.Block)
+	if b == nil {
+		return Plan{}
+	}
+	plan := Plan{Commits: release(s, *b, m.Key, m.Revision, now)}
+	if p := s.Participant; p != nil && p.Revision == m.Revision && p.Block == m.Block {
+		plan.Commits = append(plan.Commits, One(DeleteParticipant{m.Room, m.Key, m.Revision}))
+	}
+	plan.Decision = Decision{Choice: "release", Why: "the node does not have the participant", Inputs: map[string]any{
+		"room": m.Room, "participant": m.Key, "block": m.Block, "revision": m.Revision}}
+	return plan
+}

@@ -1,0 +1,287 @@
+package control
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/placement"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// ErrLookAgain says that a decision would refuse somebody on the strength of a
+// snapshot that may be stale or partial: load a complete one and decide again.
+var ErrLookAgain = errors.New("the snapshot is not complete")
+
+// Seating is what seating a participant, or freeing a seat, is decided from.
+type Seating struct {
+	Room        *room.Room
+	Participant *room.Participant
+	// Blocks are those of the room that were loaded, Nodes the nodes of the room.
+	Blocks []fleet.Block
+	Nodes  []fleet.View
+	// Candidates are other nodes that may take more.
+	Candidates []fleet.View
+	Wait       *fleet.Wait
+	Launches   []fleet.Launch
+	// Complete snapshots were read consistently and hold everything above. Others
+	// hold at most the room, some block and its node; they are cheap and are
+	// enough to seat somebody, because the writes are conditioned, but never to
+	// refuse anybody.
+	Complete bool
+}
+
+func (s Seating) node(id room.NodeID) *fleet.View {
+	i := slices.IndexFunc(s.Nodes, func(v fleet.View) bool { return v.Node.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &s.Nodes[i]
+}
+
+func (s Seating) block(index int) *fleet.Block {
+	i := slices.IndexFunc(s.Blocks, func(b fleet.Block) bool { return b.Index == index })
+	if i < 0 {
+		return nil
+	}
+	return &s.Blocks[i]
+}
+
+// usable returns the node of a block if the block can seat people there now.
+func (s Seating) usable(b fleet.Block, avoid []room.NodeID, now time.Time) *fleet.View {
+	v := s.node(b.Node)
+	if v == nil || v.Node.Generation != b.Generation || !v.Takes(now) || slices.Contains(avoid, b.Node) {
+		return nil
+	}
+	return v
+}
+
+// seeker is who wants a seat.
+type seeker struct {
+	Room     room.Name
+	Key      room.Key
+	Identity string
+	Name     string
+	Role     room.Role
+	Session  string
+	Avoid    []room.NodeID
+	// Spread makes racers choose differently.
+	Spread uint64
+}
+
+// seated is the outcome of seating: what to commit, and where the seat is.
+type seated struct {
+	commits     []Commit
+	participant room.Participant
+	node        fleet.View
+	profile     room.Profile
+	// left is the node and revision of a seat elsewhere that was given up, if any.
+	left *room.Participant
+	from *fleet.View
+	why  string
+}
+
+// errNoNode says that no node has room now, so the participant has to wait.
+var errNoNode = errors.New("no node has room")
+
+// seat finds a participant a seat: its own, one in a block of the room, one in
+// a new block on the room's node, or one in a first block on the fullest node
+// that fits. It returns errNoNode when a launch would help, and an
+// [*events.Error] when nothing would.
+func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
+	var prev room.Participant
+	if s.Participant != nil {
+		prev = *s.Participant
+	}
+	out := seated{profile: set.Profile}
+	p := room.Participant{Room: who.Room, Key: who.Key, Identity: who.Identity, Name: who.Name, Role: who.Role,
+		Session: who.Session, Revision: prev.Revision.Next(now), SeatedAt: now}
+	if prev.Session == who.Session && prev.Revision > 0 {
+		p.Revision, p.SeatedAt = prev.Revision, prev.SeatedAt
+	}
+	if s.Room != nil {
+		out.profile = s.Room.Profile
+	}
+
+	block, node := s.pick(who, prev, now)
+	if block != nil {
+		p.Block = block.Index
+		out.participant, out.node, out.why = p, *node, "a seat in the room's block"
+		out.commits = sitDown(s, *block, p, prev)
+		out.giveUp(s, prev)
+		return out, nil
+	}
+
+	ref, grant, err := s.grant(who, p, now, set)
+	if err != nil {
+		return seated{}, err
+	}
+	p.Block = ref.Index
+	out.participant = p
+	out.node = *grant.node
+	out.why = grant.why
+	out.commits = []Commit{One(PutParticipant{p, prev.Revision}), grant.commit}
+	out.giveUp(s, prev)
+	return out, nil
+}
+
+// pick chooses a block with a seat for who: the one it sits in already, else
+// one with a free seat. Among several, Spread decides.
+func (s Seating) pick(who seeker, prev room.Participant, now time.Time) (*fleet.Block, *fleet.View) {
+	if prev.Revision > 0 {
+		if b := s.block(prev.Block); b != nil {
+			_, sits := b.Members[who.Key]
+			if v := s.usable(*b, who.Avoid, now); v != nil && (sits || b.Free() > 0) {
+				return b, v
+			}
+		}
+	}
+	for i := range s.Blocks {
+		b := &s.Blocks[(uint64(i)+who.Spread)%uint64(len(s.Blocks))]
+		if v := s.usable(*b, who.Avoid, now); v != nil && b.Free() > 0 {
+			return b, v
+		}
+	}
+	return nil, nil
+}
+
+// sitDown commits participant, then seat. What is already so is not written
+// again, so a retry writes nothing. Whoever takes what looks like the last seat
+// marks the block full.
+func sitDown(s Seating, b fleet.Block, p, prev room.Participant) []Commit {
+	var commits []Commit
+	if p != prev {
+		commits = append(commits, One(PutParticipant{p, prev.Revision}))
+	}
+	rev, sits := b.Members[p.Key]
+	if rev == p.Revision {
+		return commits
+	}
+	commits = append(commits, One(TakeSeat{b.Room, b.Index, b.Generation, p.Key, p.Revision}))
+	if ref := s.Room.Ref(b.Index); !sits && len(b.Members)+1 >= b.Seats && ref != nil && !ref.Full {
+		commits = append(commits, Hint(PutRoom{s.Room.WithFull(b.Index, true), s.Room.Revision}))
+	}
+	return commits
+}
+
+// giveUp frees the seat that an earlier session, or this one, had in another
+// block. It is optional: the block may have gone with its node.
+func (o *seated) giveUp(s Seating, prev room.Participant) {
+	if prev.Revision == 0 || prev.Block == o.participant.Block {
+		return
+	}
+	b := s.block(prev.Block)
+	if b == nil {
+		return
+	}
+	if rev, sits := b.Members[prev.Key]; sits {
+		o.commits = append(o.commits, Hint(ReleaseSeat{b.Room, b.Index, prev.Key, rev}))
+	}
+	if b.Node != o.node.Node.ID {
+		o.left, o.from = &prev, s.node(b.Node)
+	}
+}
+
+type grant struct {
+	commit Commit
+	node   *fleet.View
+	why    string
+}
+
+// grant claims a new block for the room, with p as its first member.
+func (s Seating) grant(who seeker, p room.Participant, now time.Time, set Settings) (room.BlockRef, grant, error) {
+	r := room.New(who.Room, set.Region, set.Profile, now)
+	var revision int64
+	if s.Room != nil {
+		r, revision = *s.Room, s.Room.Revision
+	}
+	if r.SeatsLeft < 1 {
+		if !s.Complete {
+			return room.BlockRef{}, grant{}, ErrLookAgain
+		}
+		return room.BlockRef{}, grant{}, events.Errorf(events.CodeRoomFull, "the room is full: it takes %d participants", r.Profile.MaxParticipants)
+	}
+	// Every seat of a block may publish, so each is claimed at a publisher's load.
+	seatLoad := r.Profile.SeatLoad(room.Publisher)
+	seats := min(max(4, r.Granted()), fleet.MaxBlockSeats, r.SeatsLeft)
+	candidates, why := s.Candidates, "first block of the room"
+	if home := s.home(who.Avoid, now); home != nil {
+		candidates, why = []fleet.View{*home}, "the room's node has room for another block"
+	}
+	node, n := placement.Choose(candidates, seatLoad, seats, who.Avoid, now, who.Spread)
+	if node == nil {
+		switch {
+		case !s.Complete:
+			return room.BlockRef{}, grant{}, ErrLookAgain
+		case s.home(who.Avoid, now) != nil:
+			return room.BlockRef{}, grant{}, events.Errorf(events.CodeRoomFull, "the room's node is full, and a room is on one node in this version")
+		default:
+			return room.BlockRef{}, grant{}, errNoNode
+		}
+	}
+	ref := room.BlockRef{Index: r.NextBlock, Node: node.Node.ID, Generation: node.Node.Generation, Seats: n, Full: n == 1}
+	load := seatLoad.Times(n)
+	block := fleet.Block{Room: who.Room, Index: ref.Index, Node: ref.Node, Generation: ref.Generation, Seats: n, Load: load,
+		Members: map[room.Key]room.Revision{who.Key: p.Revision}, CreatedAt: now}
+	return ref, grant{
+		commit: One(ClaimLoad{ref.Node, ref.Generation, load, now}, PutRoom{r.WithBlock(ref), revision}, PutBlock{block}),
+		node:   node, why: why,
+	}, nil
+}
+
+// home returns the node that the room is on, nil if none of its nodes can take
+// anybody.
+func (s Seating) home(avoid []room.NodeID, now time.Time) *fleet.View {
+	if s.Room == nil {
+		return nil
+	}
+	for _, ref := range s.Room.Blocks {
+		if v := s.node(ref.Node); v != nil && v.Node.Generation == ref.Generation && v.Takes(now) && !slices.Contains(avoid, ref.Node) {
+			return v
+		}
+	}
+	return nil
+}
+
+// release frees a member's seat in a block, and gives the block back when it
+// was the last. It returns nothing when the member does not sit there with that
+// revision.
+func release(s Seating, b fleet.Block, key room.Key, revision room.Revision, now time.Time) []Commit {
+	if rev, sits := b.Members[key]; !sits || rev != revision {
+		return nil
+	}
+	if len(b.Members) == 1 {
+		return []Commit{returnBlock(s, b, key, revision, now)}
+	}
+	commits := []Commit{One(ReleaseSeat{b.Room, b.Index, key, revision})}
+	if s.Room != nil {
+		if ref := s.Room.Ref(b.Index); ref != nil && ref.Full {
+			commits = append(commits, Hint(PutRoom{s.Room.WithFull(b.Index, false), s.Room.Revision}))
+		}
+	}
+	return commits
+}
+
+// returnBlock gives a block back whose only member, if any, is key. The room
+// goes with its last block.
+func returnBlock(s Seating, b fleet.Block, key room.Key, revision room.Revision, now time.Time) Commit {
+	changes := []Change{DeleteBlock{b.Room, b.Index, b.Generation, key, revision}}
+	if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {
+		changes = append(changes, ReturnLoad{b.Node, b.Generation, b.Load, now})
+	}
+	return Commit{Changes: append(changes, withoutBlock(s.Room, b.Index)...)}
+}
+
+// withoutBlock takes a block out of the room's directory.
+func withoutBlock(r *room.Room, index int) []Change {
+	switch {
+	case r == nil || r.Ref(index) == nil:
+		return nil
+	case len(r.Blocks) == 1:
+		return []Change{DeleteRoom{r.Name, r.Revision}}
+	default:
+		return []Change{PutRoom{r.WithoutBlock(index), r.Revision}}
+	}
+}

@@ -1,0 +1,54 @@
+package control
+
+import (
+	"errors"
+	"time"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// Serve seats a participant who waits, and tells it to join again; its seat is
+// held until then. It returns false when no node has room yet. Who has not
+// asked for [fleet.WaitLasts] has given up and leaves the line.
+func Serve(s Seating, w fleet.Wait, spread uint64, now time.Time, set Settings) (Plan, bool, error) {
+	out := One(DeleteWait{w.Region, w.Room, w.Key, w.Session})
+	inputs := map[string]any{"room": w.Room, "participant": w.Key, "waitedMs": now.Sub(w.Since).Milliseconds()}
+	if now.Sub(w.SeenAt) > fleet.WaitLasts {
+		return Plan{Commits: []Commit{out}, Decision: Decision{Choice: "leave the line", Why: "did not ask for too long", Inputs: inputs}}, true, nil
+	}
+	if p := s.Participant; p != nil && p.Revision > room.Revision(w.SeenAt.UnixMilli()) && p.Session != w.Session {
+		return Plan{Commits: []Commit{out}, Decision: Decision{Choice: "leave the line", Why: "a later session is seated", Inputs: inputs}}, true, nil
+	}
+	st, err := seat(s, seeker{Room: w.Room, Key: w.Key, Identity: w.Identity, Name: w.Name, Role: w.Role, Session: w.Session, Spread: spread}, now, set)
+	var refused *events.Error
+	switch {
+	case errors.Is(err, errNoNode):
+		return Plan{}, false, nil
+	case errors.As(err, &refused):
+		return Plan{Commits: []Commit{out}, Sends: []Send{{To: []string{w.Connection}, Message: refused.For(w.RequestID)}},
+			Decision: Decision{Choice: "refuse", Why: refused.Error(), Inputs: inputs}}, true, nil
+	case err != nil:
+		return Plan{}, false, err
+	}
+	inputs["node"], inputs["block"] = st.node.Node.ID, st.participant.Block
+	return Plan{
+		Commits:  append(st.commits, out),
+		Sends:    []Send{{To: []string{w.Connection}, Message: events.Ready{Header: events.Head(events.ActionReady), ID: w.RequestID}}},
+		Decision: Decision{Choice: "seat", Why: "first in line: " + st.why, Inputs: inputs},
+	}, true, nil
+}
+
+// Served moves a node that has served those who waited on to ready, which puts
+// it into the index.
+func Served(n fleet.Node) Plan {
+	to, err := n.State.Next(fleet.Served)
+	if err != nil {
+		return Plan{}
+	}
+	return Plan{
+		Commits:  []Commit{One(SetState{Node: n.ID, Generation: n.Generation, From: n.State, To: to})},
+		Decision: Decision{Choice: string(to), Why: "whoever waited has been served", Inputs: map[string]any{"node": n.ID}},
+	}
+}

@@ -1,0 +1,232 @@
+package control
+
+import (
+	"time"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// Times of the sweep.
+const (
+	// LostAfter is how long after the end of its lease a node is given up.
+	LostAfter = 60 * time.Second
+	// OrphanAfter is how old an instance must be before the sweep wonders why the
+	// table does not know it: what EC2 lists lags behind.
+	OrphanAfter = 5 * time.Minute
+)
+
+// Instance is what EC2 says of an instance with this deployment's tag.
+type Instance struct {
+	ID         string
+	Node       room.NodeID
+	Gone       bool // shutting down or terminated
+	LaunchedAt time.Time
+}
+
+// SweepLaunch repeats a launch of which nothing was heard, gives up one whose
+// node never said hello, and forgets one that landed a while ago.
+func SweepLaunch(l fleet.Launch, now time.Time) Plan {
+	d := Decision{Inputs: map[string]any{"node": l.ID, "state": l.State, "attempt": l.Attempt, "ageMs": now.Sub(l.At).Milliseconds()}}
+	switch {
+	case l.State == fleet.Landed:
+		if now.Sub(l.LandedAt) <= fleet.LandedKept {
+			return Plan{}
+		}
+		return Plan{Commits: []Commit{One(DeleteLaunch{l.Region, l.ID, fleet.Landed})}}
+	case now.Sub(l.At) > fleet.LaunchTimeout:
+		d.Choice, d.Why = "give the launch up", "no hello in time"
+		return Plan{
+			Commits:      []Commit{One(DeleteLaunch{l.Region, l.ID, l.State})},
+			Terminations: []Termination{{Node: l.ID, Instance: l.Instance, Why: d.Why}},
+			Capacity:     "a launch was given up", Decision: d,
+		}
+	case l.State == fleet.Asked && now.Sub(l.AskedAt) > fleet.LaunchRepeat:
+		d.Choice, d.Why = "ask EC2 again", "nothing is known of the last request"
+		l.AskedAt = now
+		return Plan{Commits: []Commit{One(PutLaunch{l, fleet.Asked})}, Launches: []fleet.Launch{l}, Decision: d}
+	}
+	return Plan{}
+}
+
+// NodeSweep is what the sweep sees of one node.
+type NodeSweep struct {
+	View fleet.View
+	// Blocks are those on the node, with the rooms they belong to.
+	Blocks []fleet.Block
+	Rooms  map[room.Name]room.Room
+	// Instance is nil where EC2 does not list one.
+	Instance *Instance
+	// Blind says that so many leases ended together that the fault is more likely
+	// here than there: nobody is given up for a lease.
+	Blind bool
+}
+
+// Sweep moves one node on: an idle one is drained and ended, a dead one given
+// up, its blocks dropped, and a row without an instance removed. Every step is
+// conditioned on what it was decided from; what has changed meanwhile is
+// left to the next sweep.
+func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
+	n := s.View.Node
+	gone := s.Instance != nil && s.Instance.Gone || s.Instance == nil && now.Sub(n.HelloAt) > OrphanAfter
+	d := Decision{Inputs: map[string]any{"node": n.ID, "state": n.State, "generation": n.Generation, "empty": n.Empty(),
+		"leaseEndedMs": now.Sub(s.View.Beat.LeaseUntil).Milliseconds(), "instanceGone": gone}}
+	switch {
+	case n.State == fleet.Terminating && (gone || s.Instance == nil):
+		d.Choice, d.Why = "forget the node", "its instance is gone"
+		return Plan{Commits: []Commit{One(DeleteNode{n.ID, n.Generation, n.State})}, Decision: d}
+	case n.State == fleet.Terminating:
+		return Plan{Terminations: []Termination{{Node: n.ID, Instance: n.Instance, Why: "asked again"}}}
+	case n.State == fleet.Lost:
+		return s.dropBlocks(d)
+	case gone || !s.Blind && now.Sub(s.View.Beat.LeaseUntil) > LostAfter:
+		d.Choice, d.Why = "give the node up", "its lease ended"
+		if gone {
+			d.Why = "EC2 says its instance is gone"
+		}
+		plan := s.move(fleet.LeaseExpired, false, d)
+		plan.Sends = shutdown(n, events.CodeFenced)
+		return plan
+	case n.Empty() && n.State == fleet.Draining:
+		d.Choice, d.Why = "end the node", "drained and empty"
+		return s.end(d)
+	case n.Empty() && n.State.Takes() && now.Sub(n.TouchedAt).Milliseconds() > set.IdleAfterMs:
+		d.Choice, d.Why = "end the node", "idle"
+		plan := s.move(fleet.DrainAsked, true, d)
+		s.View.Node.State = fleet.Draining
+		end := s.end(d)
+		plan.Commits = append(plan.Commits, end.Commits...)
+		plan.Sends, plan.Terminations = end.Sends, end.Terminations
+		return plan
+	}
+	return s.tidy(now, d)
+}
+
+func (s NodeSweep) move(cause fleet.Cause, ifEmpty bool, d Decision) Plan {
+	n := s.View.Node
+	to, err := n.State.Next(cause)
+	if err != nil {
+		d.Choice, d.Why = "nothing", err.Error()
+		return Plan{Decision: d}
+	}
+	return Plan{Commits: []Commit{One(SetState{n.ID, n.Generation, n.State, to, ifEmpty})}, Decision: d}
+}
+
+func (s NodeSweep) end(d Decision) Plan {
+	n := s.View.Node
+	plan := s.move(fleet.Emptied, true, d)
+	plan.Sends = shutdown(n, events.CodeNodeGone)
+	plan.Terminations = []Termination{{Node: n.ID, Instance: n.Instance, Why: d.Why}}
+	return plan
+}
+
+func shutdown(n fleet.Node, code events.Code) []Send {
+	return []Send{{To: Sockets(n, 0), Message: events.Shutdown{Header: events.Head(events.ActionShutdown), Generation: int64(n.Generation), Code: code}}}
+}
+
+// maxDrops bounds the blocks dropped in one plan; the next sweep goes on.
+const maxDrops = 25
+
+// dropBlocks takes the blocks of a lost node out of their rooms, and ends the
+// node once there are none.
+func (s NodeSweep) dropBlocks(d Decision) Plan {
+	n := s.View.Node
+	if len(s.Blocks) == 0 {
+		d.Choice, d.Why = "end the node", "lost, and its blocks are dropped"
+		plan := s.move(fleet.GivenUp, false, d)
+		plan.Terminations = []Termination{{Node: n.ID, Instance: n.Instance, Why: d.Why}}
+		return plan
+	}
+	d.Choice, d.Why = "drop blocks", "their node is lost"
+	plan := Plan{Decision: d}
+	for i, b := range s.Blocks {
+		if i == maxDrops {
+			break
+		}
+		plan.Commits = append(plan.Commits, s.drop(b)...)
+	}
+	d.Inputs["blocks"] = len(s.Blocks)
+	return plan
+}
+
+// drop removes a block whose life of the node is over, with its members. Each
+// is optional: a room that several blocks are dropped from has one revision.
+func (s NodeSweep) drop(b fleet.Block) []Commit {
+	changes := []Change{DropBlock{b.Room, b.Index, b.Generation}}
+	if r, ok := s.Rooms[b.Room]; ok {
+		changes = append(changes, withoutBlock(&r, b.Index)...)
+		if next := r.WithoutBlock(b.Index); r.Ref(b.Index) != nil {
+			s.Rooms[b.Room] = next
+		}
+	}
+	commits := []Commit{{Changes: changes, Optional: true}}
+	for key, rev := range b.Members {
+		commits = append(commits, Hint(DeleteParticipant{b.Room, key, rev}))
+	}
+	return commits
+}
+
+// tidy drops blocks of earlier lives of a living node, and gives back blocks
+// that two who left at once have left empty.
+func (s NodeSweep) tidy(now time.Time, d Decision) Plan {
+	d.Choice, d.Why = "tidy", "blocks of an earlier life, or empty"
+	plan := Plan{Decision: d}
+	n := s.View.Node
+	for _, b := range s.Blocks {
+		if len(plan.Commits) >= maxDrops {
+			break
+		}
+		if b.Generation < n.Generation {
+			plan.Commits = append(plan.Commits, s.drop(b)...)
+			continue
+		}
+		if len(b.Members) > 0 {
+			continue
+		}
+		seating := Seating{Nodes: []fleet.View{s.View}}
+		if r, ok := s.Rooms[b.Room]; ok {
+			seating.Room = &r
+			s.Rooms[b.Room] = r.WithoutBlock(b.Index)
+		}
+		c := returnBlock(seating, b, "", 0, now)
+		c.Optional = true
+		plan.Commits = append(plan.Commits, c)
+	}
+	if len(plan.Commits) == 0 {
+		return Plan{}
+	}
+	return plan
+}
+
+// Orphans ends instances that no node and no launch knows, once they are old
+// enough that neither can still be on its way.
+func Orphans(instances []Instance, known func(room.NodeID) bool, now time.Time) Plan {
+	var plan Plan
+	for _, i := range instances {
+		if i.Gone || known(i.Node) || now.Sub(i.LaunchedAt) <= OrphanAfter {
+			continue
+		}
+		plan.Terminations = append(plan.Terminations, Termination{Instance: i.ID, Why: "no node and no launch knows it"})
+	}
+	if len(plan.Terminations) > 0 {
+		plan.Decision = Decision{Choice: "end orphans", Why: "no node and no launch knows them", Inputs: map[string]any{"instances": len(plan.Terminations)}}
+	}
+	return plan
+}
+
+// Blind reports whether so many living nodes have lost their lease together
+// that the control plane should doubt itself: over 30 %, and at least two.
+func Blind(nodes []fleet.View, now time.Time) bool {
+	living, expired := 0, 0
+	for _, v := range nodes {
+		if !v.Node.State.Living() {
+			continue
+		}
+		living++
+		if !v.Alive(now) {
+			expired++
+		}
+	}
+	return expired >= 2 && expired*10 > living*3
+}

@@ -1,0 +1,228 @@
+// Package fleet holds what the control plane knows of its nodes: their states
+// and how one leads to another, their leases, the blocks of seats taken from
+// them, and the launches that make new ones.
+//
+// The package is pure: no clock, no randomness, no input or output.
+package fleet
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// State is where a node is in its life.
+type State string
+
+// The states of a node. A launch that has not said hello yet is a [Launch].
+const (
+	Filling     State = "filling"     // said hello; serves those who wait, not yet in the index
+	Ready       State = "ready"       // takes anybody
+	Draining    State = "draining"    // takes nobody new
+	Terminating State = "terminating" // its instance is being ended
+	Lost        State = "lost"        // its lease ended and it was given up
+)
+
+// Cause is what moves a node from one state to another.
+type Cause string
+
+// The causes.
+const (
+	Served       Cause = "served"        // whoever waited has been served
+	DrainAsked   Cause = "drain asked"   // idle, or an operator's wish
+	Emptied      Cause = "emptied"       // nothing is granted on it any more
+	LeaseExpired Cause = "lease expired" // no heartbeat for too long
+	GivenUp      Cause = "given up"      // a lost node's blocks are dropped
+)
+
+var next = map[State]map[Cause]State{
+	Filling:  {Served: Ready, DrainAsked: Draining, LeaseExpired: Lost},
+	Ready:    {DrainAsked: Draining, LeaseExpired: Lost},
+	Draining: {Emptied: Terminating, LeaseExpired: Lost},
+	Lost:     {GivenUp: Terminating},
+}
+
+// Next returns the state that cause leads to, or an error if that is
+// impossible.
+func (s State) Next(cause Cause) (State, error) {
+	to, ok := next[s][cause]
+	if !ok {
+		return s, fmt.Errorf("a node that is %s cannot go on by %q", s, cause)
+	}
+	return to, nil
+}
+
+// Takes reports whether a node in this state may be given new seats.
+func (s State) Takes() bool { return s == Filling || s == Ready }
+
+// Living reports whether a node in this state may hold a lease.
+func (s State) Living() bool { return s == Filling || s == Ready || s == Draining }
+
+// Times that make up a lease. A node heartbeats every HeartbeatEvery; three
+// missed ones end the lease.
+const (
+	HeartbeatEvery = 3 * time.Second
+	LeaseLasts     = 3 * HeartbeatEvery
+)
+
+// Address is where a node takes media.
+type Address struct {
+	IP    string
+	Port  int
+	Scope string // public or private
+}
+
+// Node is one EC2 instance running sfu-node, from its first hello on.
+type Node struct {
+	ID         room.NodeID
+	State      State
+	Generation room.Generation
+	// Boot is the id of the process that said hello in this generation.
+	Boot     string
+	Instance string
+	Type     string
+	Region   string
+	Zone     string
+	// Capacity is what the node carries at most, Available what of it has not
+	// been granted. Available is stored, not computed, because a store's
+	// condition can compare but not add.
+	Capacity  room.Load
+	Available room.Load
+	// Connections are the node's sockets by slot.
+	Connections map[int]string
+	Addresses   []Address
+	Fingerprint string
+	Build       string
+	HelloAt     time.Time
+	// TouchedAt is when a grant or a return last changed Available: an empty node
+	// has been empty since then.
+	TouchedAt time.Time
+}
+
+// Empty reports whether nothing is granted on the node.
+func (n Node) Empty() bool { return n.Available == n.Capacity }
+
+// Beat is a node's latest heartbeat.
+type Beat struct {
+	Generation room.Generation
+	Seq        int64
+	LeaseUntil time.Time
+	// Load is measured, not claimed.
+	Load       room.Load
+	People     int
+	Rooms      int
+	CPUPercent int
+}
+
+// View is a node with its latest heartbeat, as a decision sees them.
+type View struct {
+	Node Node
+	Beat Beat
+}
+
+// Alive reports whether the node's lease covers now.
+func (v View) Alive(now time.Time) bool {
+	return v.Beat.Generation == v.Node.Generation && now.Before(v.Beat.LeaseUntil)
+}
+
+// Takes reports whether the node may be given new seats now.
+func (v View) Takes(now time.Time) bool { return v.Node.State.Takes() && v.Alive(now) }
+
+// Block is a number of seats of one room on one node, claimed together.
+type Block struct {
+	Room       room.Name
+	Index      int
+	Node       room.NodeID
+	Generation room.Generation
+	Seats      int
+	// Load is what the whole block takes from its node.
+	Load room.Load
+	// Members are those who sit here, with the revision of their session.
+	Members map[room.Key]room.Revision
+	// Sealed blocks take nobody new.
+	Sealed    bool
+	CreatedAt time.Time
+}
+
+// MaxBlockSeats bounds a block, so that its item stays within one write unit.
+const MaxBlockSeats = 24
+
+// Free returns how many seats nobody sits on.
+func (b Block) Free() int {
+	if b.Sealed {
+		return 0
+	}
+	return max(b.Seats-len(b.Members), 0)
+}
+
+// LaunchState is how far a launch has come.
+type LaunchState string
+
+// The states of a launch. A launch ends by landing or by expiring; both remove
+// it from Asked or Started on condition of that state, so only one of them can.
+const (
+	Asked   LaunchState = "asked"   // decided; EC2 may or may not have been called
+	Started LaunchState = "started" // EC2 has made the instance
+	Landed  LaunchState = "landed"  // the node said hello; kept for a while so that it counts
+)
+
+// Times of a launch.
+const (
+	// LaunchTimeout ends a launch that has not said hello.
+	LaunchTimeout = 4 * time.Minute
+	// LaunchRepeat is when a launch of which nothing was heard is asked for again.
+	LaunchRepeat = 10 * time.Second
+	// LandedKept is how long a landed launch is kept: longer than the index of
+	// nodes takes to show the node.
+	LandedKept = time.Minute
+)
+
+// Launch is a node that has been decided on but has not yet said hello. Its id
+// becomes the node's.
+type Launch struct {
+	ID       room.NodeID
+	Region   string
+	Zone     string
+	Type     string
+	Capacity room.Load
+	State    LaunchState
+	// Attempt is 1 for the first request to EC2; id and attempt make the client
+	// token.
+	Attempt  int
+	At       time.Time
+	AskedAt  time.Time // of the latest request
+	LandedAt time.Time
+	Instance string
+	// Why is the decision in a line.
+	Why string
+}
+
+// Wait is a participant for whom no node has room yet.
+type Wait struct {
+	Region     string
+	Room       room.Name
+	Key        room.Key
+	Identity   string
+	Name       string
+	Role       room.Role
+	Session    string
+	Connection string
+	RequestID  string
+	Load       room.Load
+	Since      time.Time
+	// SeenAt is when the participant last asked; who is silent for WaitLasts has
+	// given up.
+	SeenAt time.Time
+}
+
+// WaitLasts is how long a participant stays in line without asking again. The
+// SDK asks every 10 s.
+const WaitLasts = 45 * time.Second
+
+// Demand orders the decisions to launch in a region: each is committed on
+// condition of the revision that it read.
+type Demand struct {
+	Region   string
+	Revision int64
+}

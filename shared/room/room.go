@@ -1,0 +1,136 @@
+package room
+
+import "time"
+
+// Key is a short keyed hash of room and identity: a participant's name in the
+// store and towards nodes.
+type Key string
+
+// NodeID names a node, from the decision to launch it until it is gone.
+type NodeID string
+
+// Generation counts the lives of a node. It fences what an earlier life says.
+type Generation int64
+
+// Revision orders the sessions of one participant. It is the Unix time of the
+// session's first join in milliseconds, or one more than the revision before
+// where that is higher: so it also grows over a leave and a return, after
+// which nothing is remembered.
+type Revision int64
+
+// Next is the revision of a session that begins at now after one with revision
+// r (0 for none).
+func (r Revision) Next(now time.Time) Revision {
+	return max(r+1, Revision(now.UnixMilli()))
+}
+
+// Time is when the session began, as far as the clocks of the control plane
+// agree.
+func (r Revision) Time() time.Time { return time.UnixMilli(int64(r)) }
+
+// Participant is one identity in one room, with its present session.
+type Participant struct {
+	Room     Name
+	Key      Key
+	Identity string
+	Name     string
+	Role     Role
+	Session  string
+	Revision Revision
+	// Block is the index of the block that holds the seat.
+	Block    int
+	SeatedAt time.Time
+}
+
+// BlockRef is a block in a room's directory.
+type BlockRef struct {
+	Index      int
+	Node       NodeID
+	Generation Generation
+	Seats      int
+	// Full blocks are not tried for a new seat. It is a hint: the block decides.
+	Full bool
+}
+
+// Room is a named set of participants, with what is still to be granted and a
+// directory of what has been.
+type Room struct {
+	Name      Name
+	Region    string
+	Profile   Profile
+	CreatedAt time.Time
+	// SeatsLeft is how many seats of the profile's limit are not in any block.
+	SeatsLeft int
+	// NextBlock is the index of the next block; indexes are never used twice
+	// while the room exists.
+	NextBlock int
+	Blocks    []BlockRef
+	// Revision grows with each write and conditions the next.
+	Revision int64
+}
+
+// New makes a room with no seats granted.
+func New(name Name, region string, profile Profile, now time.Time) Room {
+	return Room{Name: name, Region: region, Profile: profile, CreatedAt: now, SeatsLeft: profile.MaxParticipants}
+}
+
+// Clone returns a copy that shares nothing with r.
+func (r Room) Clone() Room {
+	r.Blocks = append([]BlockRef(nil), r.Blocks...)
+	r.Profile.VideoCodecs = append([]string(nil), r.Profile.VideoCodecs...)
+	return r
+}
+
+// Granted returns how many seats are in blocks.
+func (r Room) Granted() int {
+	n := 0
+	for _, b := range r.Blocks {
+		n += b.Seats
+	}
+	return n
+}
+
+// Ref returns the directory's entry of a block, nil if there is none.
+func (r *Room) Ref(index int) *BlockRef {
+	for i := range r.Blocks {
+		if r.Blocks[i].Index == index {
+			return &r.Blocks[i]
+		}
+	}
+	return nil
+}
+
+// WithBlock returns the room after a block of seats was granted to it.
+func (r Room) WithBlock(ref BlockRef) Room {
+	r = r.Clone()
+	r.Blocks = append(r.Blocks, ref)
+	r.NextBlock = max(r.NextBlock, ref.Index+1)
+	r.SeatsLeft -= ref.Seats
+	r.Revision++
+	return r
+}
+
+// WithoutBlock returns the room after a block was given back; without such a
+// block it returns r unchanged.
+func (r Room) WithoutBlock(index int) Room {
+	r = r.Clone()
+	for i, b := range r.Blocks {
+		if b.Index == index {
+			r.Blocks = append(r.Blocks[:i], r.Blocks[i+1:]...)
+			r.SeatsLeft += b.Seats
+			r.Revision++
+			break
+		}
+	}
+	return r
+}
+
+// WithFull returns the room with a block marked full or open.
+func (r Room) WithFull(index int, full bool) Room {
+	r = r.Clone()
+	if ref := r.Ref(index); ref != nil {
+		ref.Full = full
+	}
+	r.Revision++
+	return r
+}

@@ -1,0 +1,155 @@
+package step
+
+import (
+	"context"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// Hello takes a node's hello on one of its sockets.
+func (w *World) Hello(ctx context.Context, c control.Caller, m events.Hello) error {
+	_, err := run(ctx, w, "hello",
+		func(ctx context.Context, _ bool) (control.Landing, error) { return w.landing(ctx, c.Node) },
+		func(s control.Landing) (control.Plan, error) { return control.Hello(s, c.Connection, m, w.Now()), nil })
+	return err
+}
+
+func (w *World) landing(ctx context.Context, id room.NodeID) (control.Landing, error) {
+	items, err := w.Store.Get(ctx, true, NodeKey{id}, LaunchKey{w.Settings.Region, id})
+	s := control.Landing{Launch: first(items.Launches)}
+	if v := first(items.Nodes); v != nil {
+		s.Node = &v.Node
+	}
+	return s, err
+}
+
+// view reads a node and its heartbeat; a node that does not exist is the zero
+// view, which every fence refuses.
+func (w *World) view(ctx context.Context, id room.NodeID, consistent bool) (fleet.View, error) {
+	items, err := w.Store.Get(ctx, consistent, NodeKey{id})
+	if v := first(items.Nodes); v != nil {
+		return *v, err
+	}
+	return fleet.View{}, err
+}
+
+// fenced reads a node cheaply, and once more consistently before it is refused.
+func (w *World) fenced(ctx context.Context, id room.NodeID, generation int64, complete bool) (fleet.View, error) {
+	v, err := w.view(ctx, id, complete)
+	if err != nil || complete || control.Fence(v, room.Generation(generation)) == nil {
+		return v, err
+	}
+	return w.view(ctx, id, true)
+}
+
+// Heartbeat renews a node's lease, and puts right what its inventory shows.
+func (w *World) Heartbeat(ctx context.Context, c control.Caller, m events.Heartbeat) error {
+	var v fleet.View
+	_, err := run(ctx, w, "heartbeat",
+		func(ctx context.Context, complete bool) (fleet.View, error) {
+			var err error
+			v, err = w.fenced(ctx, c.Node, m.Generation, complete)
+			return v, err
+		},
+		func(v fleet.View) (control.Plan, error) { return control.Heartbeat(v, c.Connection, m, w.Now()) })
+	if err != nil || m.Inventory == nil {
+		return err
+	}
+	return w.reconcile(ctx, v, *m.Inventory)
+}
+
+func (w *World) reconcile(ctx context.Context, v fleet.View, inv events.Inventory) error {
+	var missing []control.Member
+	_, err := run(ctx, w, "inventory",
+		func(ctx context.Context, _ bool) ([]fleet.Block, error) {
+			items, err := w.Store.Find(ctx, BlocksOf{v.Node.ID})
+			return items.Blocks, err
+		},
+		func(blocks []fleet.Block) (control.Plan, error) {
+			var strays []control.Send
+			missing, strays = control.Reconcile(v, blocks, inv, w.Now())
+			if len(missing)+len(strays) == 0 {
+				return control.Plan{}, nil
+			}
+			return control.Plan{Sends: strays, Decision: control.Decision{Choice: "repair", Why: "table and node disagree",
+				Inputs: map[string]any{"node": v.Node.ID, "missing": len(missing), "strays": len(strays)}}}, nil
+		})
+	for _, m := range missing {
+		if err != nil {
+			break
+		}
+		_, err = run(ctx, w, "missing",
+			func(ctx context.Context, _ bool) (control.Seating, error) { return w.seatingOf(ctx, m.Room, m.Key, m.Block) },
+			func(s control.Seating) (control.Plan, error) { return control.Missing(s, m, w.Now()), nil })
+	}
+	return err
+}
+
+// seatingOf is what freeing a seat needs: participant, room, block and node,
+// read consistently. Block -1 means the participant's own.
+func (w *World) seatingOf(ctx context.Context, name room.Name, key room.Key, block int) (control.Seating, error) {
+	items, err := w.Store.Get(ctx, true, RoomKey{name}, ParticipantKey{name, key})
+	if err != nil {
+		return control.Seating{}, err
+	}
+	s := control.Seating{Room: first(items.Rooms), Participant: first(items.Participants)}
+	if block < 0 {
+		if s.Participant == nil {
+			return s, nil
+		}
+		block = s.Participant.Block
+	}
+	if items, err = w.Store.Get(ctx, true, BlockKey{name, block}); err != nil || len(items.Blocks) == 0 {
+		return s, err
+	}
+	s.Blocks = items.Blocks
+	items, err = w.Store.Get(ctx, true, NodeKey{s.Blocks[0].Node})
+	s.Nodes = items.Nodes
+	return s, err
+}
+
+type departure struct {
+	seating control.Seating
+	from    fleet.View
+}
+
+func (w *World) departure(ctx context.Context, id room.NodeID, generation int64, name room.Name, key room.Key, complete bool) (departure, error) {
+	v, err := w.fenced(ctx, id, generation, complete)
+	if err != nil {
+		return departure{}, err
+	}
+	s, err := w.seatingOf(ctx, name, key, -1)
+	return departure{s, v}, err
+}
+
+// Left gives back the seat of somebody who left a node.
+func (w *World) Left(ctx context.Context, c control.Caller, m events.Left) error {
+	_, err := run(ctx, w, "left",
+		func(ctx context.Context, complete bool) (departure, error) {
+			return w.departure(ctx, c.Node, m.Generation, room.Name(m.Room), room.Key(m.Key), complete)
+		},
+		func(d departure) (control.Plan, error) { return control.Left(d.seating, d.from, m, w.Now()) })
+	return err
+}
+
+// Answered passes a node's answer on. Without a fault it reads nothing but the
+// node, to fence it.
+func (w *World) Answered(ctx context.Context, c control.Caller, m events.Answered) error {
+	var t control.Ticket
+	if err := w.Tickets.OpenTicket(m.Ticket, &t); err != nil {
+		return events.Errorf(events.CodeUnknownParticipant, "the ticket is not one of ours")
+	}
+	_, err := run(ctx, w, "answered",
+		func(ctx context.Context, complete bool) (departure, error) {
+			if m.Fault != nil {
+				return w.departure(ctx, c.Node, m.Generation, t.Room, t.Key, complete)
+			}
+			v, err := w.fenced(ctx, c.Node, m.Generation, complete)
+			return departure{from: v}, err
+		},
+		func(d departure) (control.Plan, error) { return control.Answered(d.seating, d.from, m, t, w.Now()) })
+	return err
+}

@@ -1,0 +1,132 @@
+package step
+
+import (
+	"context"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/placement"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// Join seats a participant or puts it in line. The error is an [*events.Error]
+// for the participant, or a fault.
+func (w *World) Join(ctx context.Context, c control.Caller, m events.Join) error {
+	spread := w.Spread()
+	_, err := run(ctx, w, "join",
+		func(ctx context.Context, complete bool) (control.Seating, error) {
+			if complete {
+				spread = w.Spread()
+				return w.seating(ctx, c.Room, c.Key)
+			}
+			return w.glance(ctx, c.Room, spread)
+		},
+		func(s control.Seating) (control.Plan, error) {
+			return control.Join(s, control.JoinEvent{Caller: c, Message: m, Spread: spread}, w.Now(), w.Settings)
+		})
+	return err
+}
+
+// Leave gives a seat or a place in line back.
+func (w *World) Leave(ctx context.Context, c control.Caller, m events.Leave) error {
+	_, err := run(ctx, w, "leave",
+		func(ctx context.Context, _ bool) (control.Seating, error) { return w.seating(ctx, c.Room, c.Key) },
+		func(s control.Seating) (control.Plan, error) { return control.Leave(s, c, m, w.Now()) })
+	return err
+}
+
+// Disconnected drops the place in line of somebody whose socket closed.
+func (w *World) Disconnected(ctx context.Context, c control.Caller) error {
+	_, err := run(ctx, w, "disconnected",
+		func(ctx context.Context, _ bool) (*fleet.Wait, error) {
+			items, err := w.Store.Get(ctx, true, WaitKey{w.Settings.Region, c.Room, c.Key})
+			return first(items.Waits), err
+		},
+		func(wait *fleet.Wait) (control.Plan, error) { return control.Disconnected(wait, c.Connection), nil })
+	return err
+}
+
+// glance is the cheap snapshot of the fast path: the room, one of its open
+// blocks and that block's node, each read once and not consistently.
+func (w *World) glance(ctx context.Context, name room.Name, spread uint64) (control.Seating, error) {
+	items, err := w.Store.Get(ctx, false, RoomKey{name})
+	if err != nil {
+		return control.Seating{}, err
+	}
+	s := control.Seating{Room: first(items.Rooms)}
+	if s.Room == nil {
+		s.Candidates, err = w.candidates(ctx, s.Room)
+		return s, err
+	}
+	var open []room.BlockRef
+	nodes := map[room.NodeID]bool{}
+	for _, b := range s.Room.Blocks {
+		nodes[b.Node] = true
+		if !b.Full {
+			open = append(open, b)
+		}
+	}
+	var keys []Key
+	if len(open) > 0 {
+		b := open[spread%uint64(len(open))]
+		keys = []Key{BlockKey{name, b.Index}, NodeKey{b.Node}}
+	} else {
+		for n := range nodes {
+			keys = append(keys, NodeKey{n})
+		}
+	}
+	items, err = w.Store.Get(ctx, false, keys...)
+	s.Blocks, s.Nodes = items.Blocks, items.Nodes
+	return s, err
+}
+
+// seating is the complete snapshot: everything of the room, read consistently.
+func (w *World) seating(ctx context.Context, name room.Name, key room.Key) (control.Seating, error) {
+	items, err := w.Store.Get(ctx, true, RoomKey{name}, ParticipantKey{name, key}, WaitKey{w.Settings.Region, name, key})
+	if err != nil {
+		return control.Seating{}, err
+	}
+	s := control.Seating{Room: first(items.Rooms), Participant: first(items.Participants), Wait: first(items.Waits), Complete: true}
+	if s.Room != nil {
+		var keys []Key
+		nodes := map[room.NodeID]bool{}
+		for _, b := range s.Room.Blocks {
+			keys = append(keys, BlockKey{name, b.Index})
+			if !nodes[b.Node] {
+				nodes[b.Node] = true
+				keys = append(keys, NodeKey{b.Node})
+			}
+		}
+		if len(keys) > 0 {
+			items, err = w.Store.Get(ctx, true, keys...)
+			if err != nil {
+				return control.Seating{}, err
+			}
+		}
+		s.Blocks, s.Nodes = items.Blocks, items.Nodes
+	}
+	if s.Candidates, err = w.candidates(ctx, s.Room); err != nil {
+		return control.Seating{}, err
+	}
+	items, err = w.Store.Find(ctx, Demand{w.Settings.Region})
+	s.Launches = items.Launches
+	return s, err
+}
+
+// candidates are the fullest nodes that fit at least one seat of the room.
+func (w *World) candidates(ctx context.Context, r *room.Room) ([]fleet.View, error) {
+	profile := w.Settings.Profile
+	if r != nil {
+		profile = r.Profile
+	}
+	items, err := w.Store.Find(ctx, Candidates{w.Settings.Region, profile.SeatLoad(room.Publisher), placement.Candidates})
+	return items.Nodes, err
+}
+
+func first[T any](s []T) *T {
+	if len(s) == 0 {
+		return nil
+	}
+	return &s[0]
+}

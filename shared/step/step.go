@@ -1,0 +1,162 @@
+package step
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/control"
+)
+
+// World is everything a step touches.
+type World struct {
+	Store     Store
+	Push      Push
+	Instances Instances
+	Bus       Bus
+	Tickets   Tickets
+	Settings  control.Settings
+	Log       *slog.Logger
+	Now       func() time.Time
+	// Spread returns any number, another one each time.
+	Spread func() uint64
+	// Pause waits, or returns the context's error.
+	Pause func(ctx context.Context, d time.Duration) error
+}
+
+// maxAttempts bounds how often a step decides again after conflicts.
+const maxAttempts = 8
+
+// run is the loop: load a snapshot, decide, commit; after a conflict again, and
+// from then on with a complete snapshot; then tell. load is told whether the
+// snapshot must be complete.
+func run[S any](ctx context.Context, w *World, name string, load func(ctx context.Context, complete bool) (S, error), decide func(S) (control.Plan, error)) (control.Plan, error) {
+	ctx, usage := WithUsage(ctx)
+	began := w.Now()
+	complete := false
+	for attempt := range maxAttempts {
+		if attempt > 0 && complete {
+			// Racers that lost together should not meet again.
+			backoff := time.Duration(w.Spread()%uint64(4<<min(attempt, 5))) * time.Millisecond
+			if err := w.Pause(ctx, backoff); err != nil {
+				return control.Plan{}, err
+			}
+		}
+		snapshot, err := load(ctx, complete)
+		if err != nil {
+			return control.Plan{}, fmt.Errorf("load for %s: %w", name, err)
+		}
+		plan, err := decide(snapshot)
+		if errors.Is(err, control.ErrLookAgain) {
+			complete = true
+			continue
+		}
+		if err != nil {
+			w.log(name, attempt, began, usage, control.Decision{Choice: "refuse", Why: err.Error()})
+			return control.Plan{}, err
+		}
+		err = w.commit(ctx, plan)
+		if errors.Is(err, ErrConflict) {
+			complete = true
+			continue
+		}
+		if err != nil {
+			return control.Plan{}, fmt.Errorf("commit for %s: %w", name, err)
+		}
+		w.log(name, attempt, began, usage, plan.Decision)
+		return plan, w.tell(ctx, plan)
+	}
+	w.log(name, maxAttempts, began, usage, control.Decision{Choice: "give up", Why: "conflicts"})
+	err := events.Errorf(events.CodeBusy, "too many do the same at once; try again")
+	err.RetryAfterMs = 500
+	return control.Plan{}, err
+}
+
+// commit makes a plan's commits in order.
+func (w *World) commit(ctx context.Context, plan control.Plan) error {
+	for i, c := range plan.Commits {
+		err := w.Store.Commit(ctx, c.Changes)
+		if errors.Is(err, ErrConflict) && c.Optional {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("commit %d of %d (%T): %w", i+1, len(plan.Commits), c.Changes[0], err)
+		}
+	}
+	return nil
+}
+
+// tell does what comes after the commits. All of it is safe to lose, so a
+// failure is logged and the rest goes on; only what the world itself gets wrong
+// in sending is worth a line.
+func (w *World) tell(ctx context.Context, plan control.Plan) error {
+	for _, s := range plan.Sends {
+		if err := w.send(ctx, s); err != nil {
+			return err
+		}
+	}
+	for _, l := range plan.Launches {
+		w.launch(ctx, l)
+	}
+	for _, t := range plan.Terminations {
+		if err := w.Instances.Terminate(ctx, t); err != nil {
+			w.Log.Error("terminate instance", "node", t.Node, "instance", t.Instance, "why", t.Why, "error", err)
+		}
+	}
+	if plan.Capacity != "" {
+		if err := w.Bus.RequestCapacity(ctx, w.Settings.Region, plan.Capacity); err != nil {
+			w.Log.Error("request capacity", "reason", plan.Capacity, "error", err)
+		}
+	}
+	return nil
+}
+
+// send posts a message to the first of the connections that takes it.
+func (w *World) send(ctx context.Context, s control.Send) error {
+	m := s.Message
+	if s.Ticket != nil {
+		sealed, err := w.Tickets.SealTicket(s.Ticket)
+		if err != nil {
+			return fmt.Errorf("seal ticket: %w", err)
+		}
+		offer := m.(events.Offer) // the only message with a ticket
+		offer.Ticket = sealed
+		m = offer
+	}
+	data, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("encode %T: %w", m, err)
+	}
+	for _, to := range s.To {
+		err := w.Push.Post(ctx, to, data)
+		if err == nil {
+			if s.Close {
+				_ = w.Push.Close(ctx, to) // it may have closed by itself
+			}
+			return nil
+		}
+		level := slog.LevelInfo
+		if !errors.Is(err, ErrGone) {
+			level = slog.LevelWarn
+		}
+		w.Log.Log(ctx, level, "post failed", "message", fmt.Sprintf("%T", m), "connection", to, "error", err)
+	}
+	if s.Or != nil {
+		return w.send(ctx, control.Send{To: []string{s.OrTo}, Message: s.Or})
+	}
+	return nil
+}
+
+// log writes a decision in one line, with its inputs and what it cost.
+func (w *World) log(name string, attempt int, began time.Time, u *Usage, d control.Decision) {
+	if d.Choice == "" && attempt == 0 {
+		return
+	}
+	w.Log.Info("decision", "step", name, "choice", d.Choice, "why", d.Why, "inputs", d.Inputs,
+		"attempts", attempt+1, "tookMs", w.Now().Sub(began).Milliseconds(),
+		"storeRequests", u.Requests, "readUnits", u.ReadUnits, "writeUnits", u.WriteUnits)
+}

@@ -1,0 +1,188 @@
+// Package step turns decisions into facts. It holds the one loop of the control
+// plane (load, decide, commit, tell) and declares what it needs of the world:
+// a store, a way to post to connections, instances, a bus and a sealer of
+// tickets.
+package step
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// What a world may answer. Everything else is a fault of the world and is
+// passed on wrapped.
+var (
+	// ErrConflict says that a commit's condition does not hold (any more), or that
+	// another transaction touches the same item. Nothing of the commit happened.
+	// The way on is to load and decide again.
+	ErrConflict = errors.New("conflict")
+	// ErrGone says that a connection is closed.
+	ErrGone = errors.New("connection is gone")
+	// ErrBusy says that the store or gateway asks for less, or the receiver's
+	// buffer is full. The way on is to try later.
+	ErrBusy = errors.New("busy")
+)
+
+// Key names an item of the store.
+type Key interface{ key() }
+
+type (
+	// RoomKey names a room.
+	RoomKey struct{ Room room.Name }
+	// BlockKey names a block of a room.
+	BlockKey struct {
+		Room  room.Name
+		Index int
+	}
+	// ParticipantKey names a participant of a room.
+	ParticipantKey struct {
+		Room room.Name
+		Key  room.Key
+	}
+	// NodeKey names a node with its heartbeat.
+	NodeKey struct{ Node room.NodeID }
+	// WaitKey names a participant who waits in a region.
+	WaitKey struct {
+		Region string
+		Room   room.Name
+		Key    room.Key
+	}
+	// LaunchKey names a launch in a region.
+	LaunchKey struct {
+		Region string
+		ID     room.NodeID
+	}
+)
+
+func (RoomKey) key()        {}
+func (BlockKey) key()       {}
+func (ParticipantKey) key() {}
+func (NodeKey) key()        {}
+func (WaitKey) key()        {}
+func (LaunchKey) key()      {}
+
+// Query asks the store for items that it finds by an index or in one partition.
+type Query interface{ query() }
+
+type (
+	// Candidates are ready nodes of a region with at least Need available, the
+	// fullest first, Limit at most. The index behind it lags; the nodes themselves
+	// are as they were a moment ago.
+	Candidates struct {
+		Region string
+		Need   room.Load
+		Limit  int
+	}
+	// AllNodes are all nodes of the deployment. Nodes that landed within the last
+	// seconds may be missing.
+	AllNodes struct{}
+	// BlocksOf are the blocks on a node. Blocks granted within the last seconds may
+	// be missing; those there are, are read consistently.
+	BlocksOf struct{ Node room.NodeID }
+	// AllRooms are all rooms of the deployment; the newest may be missing.
+	AllRooms struct{}
+	// Waiting are all who wait in a region, consistently.
+	Waiting struct{ Region string }
+	// Demand is a region's demand with its launches, consistently.
+	Demand struct{ Region string }
+)
+
+func (Candidates) query() {}
+func (AllNodes) query()   {}
+func (BlocksOf) query()   {}
+func (AllRooms) query()   {}
+func (Waiting) query()    {}
+func (Demand) query()     {}
+
+// Items are what a store returns; what does not exist is absent.
+type Items struct {
+	Rooms        []room.Room
+	Blocks       []fleet.Block
+	Participants []room.Participant
+	Nodes        []fleet.View
+	Waits        []fleet.Wait
+	Launches     []fleet.Launch
+	Demand       fleet.Demand
+}
+
+// Store keeps rooms, blocks, participants, nodes, launches and who waits. It is
+// safe for concurrent use. Any method may return [ErrBusy].
+type Store interface {
+	// Get reads items by key. Without consistent, each may be a moment old, and
+	// they need not be of one moment in either case.
+	Get(ctx context.Context, consistent bool, keys ...Key) (Items, error)
+	// Find reads what a query names.
+	Find(ctx context.Context, q Query) (Items, error)
+	// Commit makes the changes together, each under its condition, or returns
+	// [ErrConflict] and makes none. An error other than that leaves open whether
+	// they were made.
+	Commit(ctx context.Context, changes []control.Change) error
+}
+
+// Push posts to connections. Its errors are [ErrGone], [ErrBusy] or a fault.
+type Push interface {
+	Post(ctx context.Context, connection string, data []byte) error
+	Close(ctx context.Context, connection string) error
+}
+
+// Instances starts and ends instances.
+type Instances interface {
+	// Launch asks for the instance of a launch. The same launch and attempt again
+	// is the same request.
+	Launch(ctx context.Context, l fleet.Launch) control.LaunchOutcome
+	// Terminate ends an instance; one that is gone is no error.
+	Terminate(ctx context.Context, t control.Termination) error
+	// List returns all instances with the deployment's tag, those that ended a
+	// while ago excepted.
+	List(ctx context.Context) ([]control.Instance, error)
+}
+
+// Bus tells the fleet function to look at who waits.
+type Bus interface {
+	RequestCapacity(ctx context.Context, region, reason string) error
+}
+
+// Tickets seals what comes back with a node's answer.
+type Tickets interface {
+	SealTicket(v any) (string, error)
+	OpenTicket(sealed string, into any) error
+}
+
+// Usage counts what a step asked of the store. It is safe for concurrent use.
+type Usage struct {
+	mu         sync.Mutex
+	Requests   int
+	ReadUnits  float64
+	WriteUnits float64
+}
+
+// Add counts one request.
+func (u *Usage) Add(read, write float64) {
+	if u == nil {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.Requests++
+	u.ReadUnits += read
+	u.WriteUnits += write
+}
+
+type usageKey struct{}
+
+// WithUsage returns a context in which stores count what they are asked.
+func WithUsage(ctx context.Context) (context.Context, *Usage) {
+	u := &Usage{}
+	return context.WithValue(ctx, usageKey{}, u), u
+}
+
+// UsageOf returns the counter of a context, or nil, which counts nothing.
+func UsageOf(ctx context.Context) *Usage {
+	u, _ := ctx.Value(usageKey{}).(*Usage)
+	return u
+}
