@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/fleet"
@@ -23,9 +24,28 @@ func (w *World) launch(ctx context.Context, l fleet.Launch) {
 	}
 }
 
+// maxPasses bounds how often [World.Capacity] begins anew after somebody else
+// decided on launches at the same time.
+const maxPasses = 5
+
 // Capacity serves those who wait, first come first served, and launches nodes
-// for those it cannot serve.
+// for those it cannot serve. Where another pass launched at the same time it
+// begins anew, so that what that one launched is counted, and what it did not
+// see is not forgotten.
 func (w *World) Capacity(ctx context.Context) error {
+	for range maxPasses {
+		err := w.pass(ctx)
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+		if err := w.Pause(ctx, time.Duration(w.Spread()%50)*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil // those who were faster have seen what this one saw
+}
+
+func (w *World) pass(ctx context.Context) error {
 	items, err := w.Store.Find(ctx, Demand{w.Settings.Region})
 	if err != nil {
 		return err
@@ -53,11 +73,7 @@ func (w *World) Capacity(ctx context.Context) error {
 	}
 	var failed error
 	for _, n := range landed {
-		plan := control.Served(n)
-		_, err := run(ctx, w, "served",
-			func(context.Context, bool) (control.Plan, error) { return plan, nil },
-			func(p control.Plan) (control.Plan, error) { return p, nil })
-		failed = errors.Join(failed, err)
+		failed = errors.Join(failed, w.once(ctx, "served", control.Served(n)))
 	}
 	if len(p.Waits) == 0 {
 		return failed
@@ -66,7 +82,13 @@ func (w *World) Capacity(ctx context.Context) error {
 		return err
 	}
 	p.Nodes = len(items.Nodes)
-	return errors.Join(failed, w.pressure(ctx, p))
+	ctx, usage := WithUsage(ctx)
+	plan := control.Launch(p, w.Now(), w.Settings)
+	if err := w.commit(ctx, plan); err != nil {
+		return err
+	}
+	w.log("launch", 0, w.Now(), usage, plan.Decision)
+	return errors.Join(failed, w.tell(ctx, plan))
 }
 
 // landed returns the nodes of launches that landed a moment ago and are still
@@ -115,22 +137,6 @@ func (w *World) serve(ctx context.Context, wait fleet.Wait, landed []fleet.Node)
 			return plan, err
 		})
 	return served, err
-}
-
-// pressure decides on launches. A conflict means that somebody else decided in
-// the meantime and has asked for what was missing, or that the next pass will.
-func (w *World) pressure(ctx context.Context, p control.Pressure) error {
-	_, err := run(ctx, w, "launch",
-		func(ctx context.Context, complete bool) (control.Pressure, error) {
-			if !complete {
-				return p, nil
-			}
-			items, err := w.Store.Find(ctx, Demand{w.Settings.Region})
-			p.Demand, p.Launches = items.Demand, items.Launches
-			return p, err
-		},
-		func(p control.Pressure) (control.Plan, error) { return control.Launch(p, w.Now(), w.Settings), nil })
-	return err
 }
 
 // Sweep looks at every launch, node and instance once, puts right what is
@@ -213,4 +219,3 @@ func (w *World) once(ctx context.Context, name string, plan control.Plan) error 
 	w.log(name, 0, began, usage, plan.Decision)
 	return w.tell(ctx, plan)
 }
-

@@ -82,7 +82,9 @@ func (w *World) reconcile(ctx context.Context, v fleet.View, inv events.Inventor
 			break
 		}
 		_, err = run(ctx, w, "missing",
-			func(ctx context.Context, _ bool) (control.Seating, error) { return w.seatingOf(ctx, m.Room, m.Key, m.Block) },
+			func(ctx context.Context, _ bool) (control.Seating, error) {
+				return w.seatingOf(ctx, m.Room, m.Key, m.Block)
+			},
 			func(s control.Seating) (control.Plan, error) { return control.Missing(s, m, w.Now()), nil })
 	}
 	return err

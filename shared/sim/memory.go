@@ -1,0 +1,182 @@
+// Package sim is a world in memory: a store that keeps every condition, and
+// what else a step touches. It is the reference that other stores are held
+// against, and what simulations run in.
+package sim
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/room"
+	"github.com/spillway-sfu/spillway/shared/step"
+)
+
+// Store keeps everything in maps. Its indexes do not lag. It is safe for
+// concurrent use.
+type Store struct {
+	mu           sync.Mutex
+	rooms        map[room.Name]room.Room
+	blocks       map[step.BlockKey]fleet.Block
+	participants map[step.ParticipantKey]room.Participant
+	nodes        map[room.NodeID]fleet.Node
+	beats        map[room.NodeID]fleet.Beat
+	waits        map[step.WaitKey]fleet.Wait
+	launches     map[step.LaunchKey]fleet.Launch
+	demands      map[string]fleet.Demand
+}
+
+var _ step.Store = (*Store)(nil)
+
+// NewStore returns an empty store.
+func NewStore() *Store {
+	return &Store{
+		rooms:        map[room.Name]room.Room{},
+		blocks:       map[step.BlockKey]fleet.Block{},
+		participants: map[step.ParticipantKey]room.Participant{},
+		nodes:        map[room.NodeID]fleet.Node{},
+		beats:        map[room.NodeID]fleet.Beat{},
+		waits:        map[step.WaitKey]fleet.Wait{},
+		launches:     map[step.LaunchKey]fleet.Launch{},
+		demands:      map[string]fleet.Demand{},
+	}
+}
+
+// Len returns how many items there are, demands not counted.
+func (s *Store) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.rooms) + len(s.blocks) + len(s.participants) + len(s.nodes) + len(s.beats) + len(s.waits) + len(s.launches)
+}
+
+// Get implements [step.Store]. It is always consistent.
+func (s *Store) Get(ctx context.Context, _ bool, keys ...step.Key) (step.Items, error) {
+	if err := ctx.Err(); err != nil {
+		return step.Items{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out step.Items
+	for _, key := range keys {
+		switch k := key.(type) {
+		case step.RoomKey:
+			out.Rooms = add(out.Rooms, s.rooms, k.Room, room.Room.Clone)
+		case step.BlockKey:
+			out.Blocks = add(out.Blocks, s.blocks, k, cloneBlock)
+		case step.ParticipantKey:
+			out.Participants = add(out.Participants, s.participants, k, same)
+		case step.NodeKey:
+			if n, ok := s.nodes[k.Node]; ok {
+				out.Nodes = append(out.Nodes, fleet.View{Node: cloneNode(n), Beat: s.beats[k.Node]})
+			}
+		case step.WaitKey:
+			out.Waits = add(out.Waits, s.waits, k, same)
+		case step.LaunchKey:
+			out.Launches = add(out.Launches, s.launches, k, same)
+		}
+	}
+	return out, nil
+}
+
+func same[T any](v T) T { return v }
+
+func cloneBlock(b fleet.Block) fleet.Block {
+	b.Members = maps.Clone(b.Members)
+	return b
+}
+
+func cloneNode(n fleet.Node) fleet.Node {
+	n.Connections = maps.Clone(n.Connections)
+	n.Addresses = slices.Clone(n.Addresses)
+	return n
+}
+
+func add[K comparable, V any](out []V, from map[K]V, k K, clone func(V) V) []V {
+	if v, ok := from[k]; ok {
+		return append(out, clone(v))
+	}
+	return out
+}
+
+// Find implements [step.Store].
+func (s *Store) Find(ctx context.Context, q step.Query) (step.Items, error) {
+	if err := ctx.Err(); err != nil {
+		return step.Items{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out step.Items
+	switch q := q.(type) {
+	case step.Candidates:
+		out.Nodes = s.views(func(n fleet.Node) bool {
+			return n.Region == q.Region && n.State == fleet.Ready && q.Need.Fits(n.Available)
+		})
+		slices.SortFunc(out.Nodes, func(a, b fleet.View) int {
+			return cmp.Or(cmp.Compare(a.Node.Available.Kbps, b.Node.Available.Kbps), cmp.Compare(a.Node.ID, b.Node.ID))
+		})
+		out.Nodes = out.Nodes[:min(len(out.Nodes), q.Limit)]
+	case step.AllNodes:
+		out.Nodes = s.views(func(fleet.Node) bool { return true })
+	case step.BlocksOf:
+		for _, b := range s.blocks {
+			if b.Node == q.Node {
+				out.Blocks = append(out.Blocks, cloneBlock(b))
+			}
+		}
+		slices.SortFunc(out.Blocks, func(a, b fleet.Block) int {
+			return cmp.Or(cmp.Compare(a.Room, b.Room), cmp.Compare(a.Index, b.Index))
+		})
+	case step.AllRooms:
+		for _, name := range slices.Sorted(maps.Keys(s.rooms)) {
+			out.Rooms = append(out.Rooms, s.rooms[name].Clone())
+		}
+	case step.Waiting:
+		for k, w := range s.waits {
+			if k.Region == q.Region {
+				out.Waits = append(out.Waits, w)
+			}
+		}
+	case step.Demand:
+		out.Demand = s.demands[q.Region]
+		for k, l := range s.launches {
+			if k.Region == q.Region {
+				out.Launches = append(out.Launches, l)
+			}
+		}
+		slices.SortFunc(out.Launches, func(a, b fleet.Launch) int { return cmp.Compare(a.ID, b.ID) })
+	}
+	return out, nil
+}
+
+func (s *Store) views(want func(fleet.Node) bool) []fleet.View {
+	var out []fleet.View
+	for _, id := range slices.Sorted(maps.Keys(s.nodes)) {
+		if n := s.nodes[id]; want(n) {
+			out = append(out, fleet.View{Node: cloneNode(n), Beat: s.beats[id]})
+		}
+	}
+	return out
+}
+
+// Commit implements [step.Store]: all conditions are checked before anything
+// changes. As in DynamoDB, a commit may name an item once only.
+func (s *Store) Commit(ctx context.Context, changes []control.Change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range changes {
+		if !s.holds(c) {
+			return step.ErrConflict
+		}
+	}
+	for _, c := range changes {
+		s.apply(c)
+	}
+	return nil
+}
