@@ -1,0 +1,71 @@
+# make help lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Where scripts/setup puts moto when the machine has none that works.
+export PATH := $(CURDIR)/build/moto/bin:$(PATH)
+
+FUNCTIONS := authorize participant node fleet rooms
+# A Lambda function is one static binary that speaks the Runtime API over HTTP
+# (without the old RPC mode), as small as it gets: its size is its cold start.
+LAMBDA := CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags "-s -w"
+GO_FILES = $(shell find . -name '*.go' -not -path './sdk/node_modules/*' -not -path './build/*')
+
+.PHONY: help dev test check build package types clean FORCE
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+dev: setup-dev build ## Run everything on this machine (PORT, IDLE_AFTER, NODE_SEATS, BOOT_DELAY)
+	@exec build/local/spillway-local
+
+test: setup-test build ## Run every test: Go, SDK, browser
+	@scripts/test
+
+check: setup-node ## Format, vet, staticcheck, import arrows, docs, types: seconds
+	@unformatted=$$(gofmt -l $(GO_FILES)); \
+	  if [ -n "$$unformatted" ]; then echo "gofmt -w is due for:" $$unformatted; exit 1; fi
+	go vet ./...
+	go tool staticcheck ./...
+	go test -vet=off . ./events/gen
+	npm run check --prefix sdk --silent
+	@echo "check: passed"
+
+build: $(FUNCTIONS:%=build/local/%/bootstrap) build/local/sfu-node build/local/spillway-local demo ## Build everything for this machine into build/local
+
+package: $(FUNCTIONS:%=build/lambda/%/bootstrap) ## Build the Lambda functions for linux/arm64 into build/lambda
+
+types: ## Write sdk/src/events.ts from package events
+	@mkdir -p build
+	@go run ./events/gen > build/events.ts && mv build/events.ts sdk/src/events.ts
+
+clean: ## Remove what was built
+	rm -rf build sdk/dist
+
+# Which files a binary depends on, and whether it is fresh, is for go to know.
+build/local/%/bootstrap: FORCE
+	@$(LAMBDA) -o $@ ./functions/$*
+
+build/lambda/%/bootstrap: FORCE
+	@GOOS=linux GOARCH=arm64 $(LAMBDA) -o $@ ./functions/$*
+
+build/local/sfu-node: FORCE
+	@go build -trimpath -o $@ ./sfu-node
+
+build/local/spillway-local: FORCE
+	@go build -trimpath -o $@ ./infra/local
+
+.PHONY: demo setup-dev setup-test setup-node
+demo: setup-node
+	@npm run build --prefix sdk --silent
+
+setup-dev:
+	@scripts/setup go node moto
+
+setup-test:
+	@scripts/setup go node moto chromium
+
+setup-node:
+	@scripts/setup go node
