@@ -137,7 +137,7 @@ func encodeNode(n fleet.Node) (item, error) {
 	attrs := item{attrGeneration: num(n.Generation), attrState: str(string(n.State)), attrBy: str(byNodes), attrInstance: str(n.Instance),
 		attrAvailKbps: num(n.Available.Kbps), attrAvailPPS: num(n.Available.PPS),
 		attrCapKbps: num(n.Capacity.Kbps), attrCapPPS: num(n.Capacity.PPS),
-		attrTouched: millis(n.TouchedAt), attrSockets: &types.AttributeValueMemberM{Value: sockets}}
+		attrRegion: str(n.Region), attrTouched: millis(n.TouchedAt), attrSockets: &types.AttributeValueMemberM{Value: sockets}}
 	if in := inCandidates(n); in != "" {
 		attrs[attrIn] = str(in)
 	}

@@ -51,6 +51,7 @@ const (
 	attrCapPPS     = "cp"
 	attrTouched    = "t" // Unix milliseconds
 	attrInstance   = "i"
+	attrRegion     = "rg"
 	attrSockets    = "c"
 	attrMembers    = "m"
 	attrSeats      = "n"

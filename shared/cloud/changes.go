@@ -1,0 +1,203 @@
+package cloud
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// write is one conditioned write of one item: a put (item), an update (set,
+// remove) or else a delete. In its expressions #x stands for the attribute x,
+// except for #k, which stands for the attribute named by k.
+type write struct {
+	key    itemKey
+	item   item
+	update string
+	cond   string
+	k      string
+	values item
+}
+
+var placeholder = regexp.MustCompile(`#[a-z]+`)
+
+func (w write) names() map[string]string {
+	names := map[string]string{}
+	for _, p := range placeholder.FindAllString(w.update+" "+w.cond, -1) {
+		names[p] = p[1:]
+		if p == "#k" {
+			names[p] = w.k
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return names
+}
+
+func (w write) vals() item {
+	if len(w.values) == 0 {
+		return nil
+	}
+	return w.values
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return aws.String(s)
+}
+
+// transact makes the write a part of a transaction.
+func (w write) transact(table string) types.TransactWriteItem {
+	switch {
+	case w.item != nil:
+		return types.TransactWriteItem{Put: &types.Put{TableName: &table, Item: w.item, ConditionExpression: optional(w.cond),
+			ExpressionAttributeNames: w.names(), ExpressionAttributeValues: w.vals()}}
+	case w.update != "":
+		return types.TransactWriteItem{Update: &types.Update{TableName: &table, Key: w.key.attributes(), UpdateExpression: &w.update,
+			ConditionExpression: optional(w.cond), ExpressionAttributeNames: w.names(), ExpressionAttributeValues: w.vals()}}
+	default:
+		return types.TransactWriteItem{Delete: &types.Delete{TableName: &table, Key: w.key.attributes(), ConditionExpression: optional(w.cond),
+			ExpressionAttributeNames: w.names(), ExpressionAttributeValues: w.vals()}}
+	}
+}
+
+// put stores an item if attr equals was, or, where was is its zero value, if
+// there is no item.
+func put[T comparable](i item, err error, attr string, was T, value types.AttributeValue) ([]write, error) {
+	if err != nil {
+		return nil, err
+	}
+	w := write{key: itemKey{getStr(i, attrPK), getStr(i, attrSK)}, item: i, cond: "attribute_not_exists(#pk)"}
+	var zero T
+	if was != zero {
+		w.cond, w.values = "#"+attr+" = :was", item{":was": value}
+	}
+	return []write{w}, nil
+}
+
+func one(w write) ([]write, error) { return []write{w}, nil }
+
+// writesOf translates a change. The condition of each is the one that the
+// change documents; an update is always conditioned on an attribute that only
+// an existing item has, because DynamoDB would create the item otherwise.
+func writesOf(c control.Change) ([]write, error) {
+	switch c := c.(type) {
+	case control.PutRoom:
+		i, err := encodeRoom(c.Room)
+		return put(i, err, attrRevision, c.If, num(c.If))
+	case control.DeleteRoom:
+		return one(write{key: roomKey(c.Name), cond: "#r = :r", values: item{":r": num(c.If)}})
+	case control.PutParticipant:
+		i, err := encodeParticipant(c.Participant)
+		return put(i, err, attrRevision, c.If, num(c.If))
+	case control.DeleteParticipant:
+		return one(write{key: participantKey(c.Room, c.Key), cond: "#r = :r", values: item{":r": num(c.If)}})
+	case control.PutBeat:
+		i, err := encodeBeat(c.Node, c.Beat)
+		return []write{{key: beatKey(c.Node), item: i, cond: "attribute_not_exists(#pk) OR #g < :g OR (#g = :g AND #q < :q)",
+			values: item{":g": num(c.Beat.Generation), ":q": num(c.Beat.Seq)}}}, err
+	case control.PutWait:
+		i, err := encodeWait(c.Wait)
+		return put(i, err, attrSession, c.If, str(c.If))
+	case control.DeleteWait:
+		return one(write{key: waitKey(c.Region, c.Room, c.Key), cond: "#s = :s", values: item{":s": str(c.If)}})
+	case control.PutDemand:
+		i, err := encodeDemand(c.Demand)
+		return put(i, err, attrRevision, c.If, num(c.If))
+	case control.PutLaunch:
+		i, err := encodeLaunch(c.Launch)
+		return put(i, err, attrState, c.If, str(string(c.If)))
+	case control.DeleteLaunch:
+		return one(write{key: launchKey(c.Region, c.ID), cond: "#st = :st", values: item{":st": str(string(c.If))}})
+	}
+	if w, ok, err := blockWrite(c); ok {
+		return []write{w}, err
+	}
+	return nodeWrites(c)
+}
+
+// blockWrite translates a change of a block.
+func blockWrite(c control.Change) (write, bool, error) {
+	switch c := c.(type) {
+	case control.PutBlock:
+		i, err := encodeBlock(c.Block)
+		return write{key: blockKey(c.Block.Room, c.Block.Index), item: i, cond: "attribute_not_exists(#pk)"}, true, err
+	case control.DeleteBlock:
+		w := write{key: blockKey(c.Room, c.Index), cond: "#g = :g AND size(#m) = :zero",
+			values: item{":g": num(c.Generation), ":zero": num(0)}}
+		if c.Member != "" {
+			w.k = string(c.Member)
+			w.cond = "#g = :g AND (size(#m) = :zero OR (size(#m) = :one AND #m.#k = :r))"
+			w.values[":one"], w.values[":r"] = num(1), num(c.If)
+		}
+		return w, true, nil
+	case control.DropBlock:
+		return write{key: blockKey(c.Room, c.Index), cond: "#g = :g", values: item{":g": num(c.Generation)}}, true, nil
+	case control.TakeSeat:
+		return write{key: blockKey(c.Room, c.Index), k: string(c.Key), update: "SET #m.#k = :r",
+			cond:   "#g = :g AND attribute_not_exists(#z) AND (#m.#k <= :r OR (attribute_not_exists(#m.#k) AND size(#m) < #n))",
+			values: item{":g": num(c.Generation), ":r": num(c.Revision)}}, true, nil
+	case control.ReleaseSeat:
+		return write{key: blockKey(c.Room, c.Index), k: string(c.Key), update: "REMOVE #m.#k", cond: "#m.#k = :r",
+			values: item{":r": num(c.Revision)}}, true, nil
+	}
+	return write{}, false, nil
+}
+
+// nodeWrites translates a change of a node.
+func nodeWrites(c control.Change) ([]write, error) {
+	switch c := c.(type) {
+	case control.ClaimLoad:
+		return one(write{key: nodeKey(c.Node), update: "SET #ak = #ak - :kbps, #ap = #ap - :pps, #t = :at",
+			cond: "#g = :g AND #st IN (:filling, :ready) AND #ak >= :kbps AND #ap >= :pps",
+			values: merge(load(c.Load), item{":g": num(c.Generation), ":at": millis(c.At),
+				":filling": str(string(fleet.Filling)), ":ready": str(string(fleet.Ready))})})
+	case control.ReturnLoad:
+		return one(write{key: nodeKey(c.Node), update: "SET #ak = #ak + :kbps, #ap = #ap + :pps, #t = :at", cond: "#g = :g",
+			values: merge(load(c.Load), item{":g": num(c.Generation), ":at": millis(c.At)})})
+	case control.PutNode:
+		i, err := encodeNode(c.Node)
+		return put(i, err, attrGeneration, c.If, num(c.If))
+	case control.SetConnection:
+		return one(write{key: nodeKey(c.Node), k: strconv.Itoa(c.Slot), update: "SET #c.#k = :c", cond: "#g = :g",
+			values: item{":g": num(c.Generation), ":c": str(c.Connection)}})
+	case control.SetInstance:
+		return one(write{key: nodeKey(c.Node), update: "SET #i = :i", cond: "attribute_exists(#pk)", values: item{":i": str(c.Instance)}})
+	case control.SetState:
+		w := write{key: nodeKey(c.Node), update: "SET #st = :to", cond: "#g = :g AND #st = :from",
+			values: item{":g": num(c.Generation), ":from": str(string(c.From)), ":to": str(string(c.To))}}
+		if c.IfEmpty {
+			w.cond += " AND #ak = #ck AND #ap = #cp"
+		}
+		if c.To == fleet.Ready {
+			w.update += ", #in = #rg"
+		} else {
+			w.update += " REMOVE #in"
+		}
+		return one(w)
+	case control.DeleteNode:
+		return []write{
+			{key: nodeKey(c.Node), cond: "#g = :g AND #st = :st", values: item{":g": num(c.Generation), ":st": str(string(c.State))}},
+			{key: beatKey(c.Node)},
+		}, nil
+	}
+	return nil, fmt.Errorf("unknown change %T", c)
+}
+
+func load(l room.Load) item { return item{":kbps": num(l.Kbps), ":pps": num(l.PPS)} }
+
+func merge(a, b item) item {
+	for k, v := range b {
+		a[k] = v
+	}
+	return a
+}
