@@ -104,7 +104,16 @@ func (w Want) Validate() error {
 	if len(w.Video) > 256 {
 		return badField("video", "has %d entries, at most 256 are taken", len(w.Video))
 	}
+	type publication struct {
+		participant string
+		source      Source
+	}
+	seen := map[publication]bool{}
 	for _, v := range w.Video {
+		if seen[publication{v.Participant, v.Source}] {
+			return badField("video", "lists the %.32s of %.128q twice", string(v.Source), v.Participant)
+		}
+		seen[publication{v.Participant, v.Source}] = true
 		if v.Source != Camera && v.Source != Screen {
 			return badField("video.source", "is %.32q, expected camera or screen", string(v.Source))
 		}
@@ -260,7 +269,15 @@ func (s Streams) Validate() error {
 	if err := s.check(ActionStreams); err != nil {
 		return err
 	}
+	if len(s.Streams) > MaxAudioStreams+MaxVideoStreams {
+		return badField("streams", "has %d entries, at most %d are taken", len(s.Streams), MaxAudioStreams+MaxVideoStreams)
+	}
+	seen := map[string]bool{}
 	for _, st := range s.Streams {
+		if seen[st.Mid] {
+			return badField("streams", "lists %.16q twice", st.Mid)
+		}
+		seen[st.Mid] = true
 		if !st.Source.valid() {
 			return badField("streams.source", "is %.32q, which is not a source", string(st.Source))
 		}
@@ -325,5 +342,5 @@ func (c Closing) Validate() error {
 	if err := c.check(ActionClosing); err != nil {
 		return err
 	}
-	return firstOf(bounded("code", string(c.Code), 1, MaxID), text("text", c.Text, 1024))
+	return firstOf(bounded("code", string(c.Code), 1, MaxID), text("text", c.Text, MaxText))
 }

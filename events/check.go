@@ -49,6 +49,23 @@ func text(field, s string, most int) error {
 	return nil
 }
 
+// fingerprint checks a SHA-256 certificate fingerprint as RFC 8122, section 5,
+// writes it: 32 bytes in upper-case hexadecimal digits, colons between them.
+// Lower case is taken too, since some write it.
+func fingerprint(s string) bool {
+	if len(s) != 32*3-1 {
+		return false
+	}
+	for i, c := range []byte(s) {
+		colon := i%3 == 2
+		digit := c >= '0' && c <= '9' || c >= 'A' && c <= 'F' || c >= 'a' && c <= 'f'
+		if colon != (c == ':') || !colon && !digit {
+			return false
+		}
+	}
+	return true
+}
+
 func inRange(field string, v, least, most int64) error {
 	if v < least || v > most {
 		return badField(field, "is %d, expected %d to %d", v, least, most)

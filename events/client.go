@@ -179,6 +179,18 @@ type ICEServer struct {
 	Credential string       `json:"credential,omitempty"`
 }
 
+func (s ICEServer) validate() error {
+	if len(s.URLs) < 1 || len(s.URLs) > 8 {
+		return badField("iceServers.urls", "has %d entries, expected 1 to 8", len(s.URLs))
+	}
+	for _, u := range s.URLs {
+		if err := bounded("iceServers.urls", u, 1, 512); err != nil {
+			return err
+		}
+	}
+	return firstOf(bounded("iceServers.username", s.Username, 0, 512), bounded("iceServers.credential", s.Credential, 0, 512))
+}
+
 // Answer admits a participant: the seat is taken and the node waits for the
 // connection.
 type Answer struct {
@@ -203,6 +215,14 @@ func (a Answer) Validate() error {
 	}
 	if a.Role != Publisher && a.Role != Viewer {
 		return badField("role", "is %.32q, expected publisher or viewer", string(a.Role))
+	}
+	if len(a.ICEServers) > 8 {
+		return badField("iceServers", "has %d entries, at most 8 are taken", len(a.ICEServers))
+	}
+	for _, s := range a.ICEServers {
+		if err := s.validate(); err != nil {
+			return err
+		}
 	}
 	return firstOf(
 		bounded("id", a.ID, 1, MaxID),

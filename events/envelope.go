@@ -25,6 +25,9 @@ const (
 	MaxName         = 128  // identity, display name, room name
 	MaxMetadata     = 2048 // a participant's metadata
 	MaxID           = 64   // request, session, boot and node ids
+	MaxTicket       = 2048 // what goes with an offer and comes back with its answer
+	MaxText         = 1024 // the text of an error
+	MaxToken        = 8192 // a token: it travels in the query of a handshake
 	MaxAudioStreams = 16
 	MaxVideoStreams = 49
 	MaxAvoid        = 8
@@ -65,7 +68,7 @@ type Header struct {
 
 func (h Header) check(want Action) error {
 	if h.Action != want {
-		return badField("action", "is %q, expected %q", h.Action, want)
+		return badField("action", "is %.64q, expected %q", string(h.Action), string(want))
 	}
 	if h.V != Version {
 		return Errorf(CodeBadVersion, "v is %d, this side speaks %d", h.V, Version)
@@ -120,15 +123,16 @@ func Decode(b Border, raw []byte) (Message, error) {
 	if err := json.Unmarshal(raw, &h); err != nil {
 		return nil, jsonError(err)
 	}
-	proto, ok := border.messages[h.Action]
-	if !ok {
-		if h.Action == "" {
-			return nil, badField("action", "is missing")
-		}
-		return nil, Errorf(CodeUnknownAction, "unknown action %.64q", string(h.Action))
+	if h.Action == "" {
+		return nil, badField("action", "is missing")
 	}
+	// Before the action, because another version may have other actions.
 	if h.V != Version {
 		return nil, Errorf(CodeBadVersion, "v is %d, this side speaks %d", h.V, Version)
+	}
+	proto, ok := border.messages[h.Action]
+	if !ok {
+		return nil, Errorf(CodeUnknownAction, "unknown action %.64q", string(h.Action))
 	}
 	into := reflect.New(reflect.TypeOf(proto))
 	if err := json.Unmarshal(raw, into.Interface()); err != nil {
@@ -148,7 +152,7 @@ func RequestID(raw []byte) string {
 	var m struct {
 		ID string `json:"id"`
 	}
-	if len(raw) > MaxMessage || json.Unmarshal(raw, &m) != nil || len(m.ID) > MaxID {
+	if len(raw) > MaxMessage || json.Unmarshal(raw, &m) != nil || bounded("id", m.ID, 1, MaxID) != nil {
 		return ""
 	}
 	return m.ID
@@ -159,9 +163,10 @@ func jsonError(err error) error {
 	if errors.As(err, &typ) {
 		field := typ.Field
 		if field == "" {
-			return Errorf(CodeBadJSON, "expected a JSON object, got %s", typ.Value)
+			return Errorf(CodeBadJSON, "expected a JSON object, got %.32s", typ.Value)
 		}
-		return badField(field, "is %s, expected %s", typ.Value, kindName(typ.Type))
+		// The value of a number is the whole literal, however long.
+		return badField(field, "is %.32s, expected %s", typ.Value, kindName(typ.Type))
 	}
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {

@@ -1,6 +1,10 @@
 package events
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
 
 // ActionError is the action of [Error].
 const ActionError Action = "error"
@@ -81,9 +85,14 @@ type Error struct {
 	RetryAfterMs int64 `json:"retryAfterMs,omitempty"`
 }
 
-// Errorf makes an Error.
+// Errorf makes an Error. A text longer than [MaxText] is cut.
 func Errorf(code Code, format string, args ...any) *Error {
-	return &Error{Header: Head(ActionError), Code: code, Text: fmt.Sprintf(format, args...)}
+	text := strings.ToValidUTF8(fmt.Sprintf(format, args...), "\uFFFD")
+	for len(text) > MaxText {
+		_, last := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-last]
+	}
+	return &Error{Header: Head(ActionError), Code: code, Text: text}
 }
 
 // Error gives code and text.
@@ -103,7 +112,7 @@ func (e Error) Validate() error {
 	return firstOf(
 		bounded("id", e.ID, 0, MaxID),
 		bounded("code", string(e.Code), 1, MaxID),
-		bounded("text", e.Text, 0, 1024),
+		text("text", e.Text, MaxText),
 		inRange("retryAfterMs", e.RetryAfterMs, 0, 3_600_000),
 	)
 }

@@ -62,7 +62,7 @@ func checkOffer(packed string, media Media) error {
 		return Errorf(CodeBadOffer, "offer is not a session description: it does not begin with v=0")
 	}
 	var sections, channels int
-	var ufrag, pwd, fingerprint bool
+	var ufrag, pwd, certified bool
 	mids := map[string]string{} // mid → media type
 	kind := ""
 	for line := range strings.Lines(sdp) {
@@ -84,8 +84,9 @@ func checkOffer(packed string, media Media) error {
 			ufrag = true
 		case strings.HasPrefix(line, "a=ice-pwd:"):
 			pwd = true
-		case strings.HasPrefix(line, "a=fingerprint:sha-256 "):
-			fingerprint = true
+		case strings.HasPrefix(line, "a=fingerprint:"):
+			hash, sum, _ := strings.Cut(line[len("a=fingerprint:"):], " ")
+			certified = certified || strings.EqualFold(hash, "sha-256") && fingerprint(sum)
 		}
 	}
 	switch {
@@ -93,7 +94,7 @@ func checkOffer(packed string, media Media) error {
 		return Errorf(CodeBadOffer, "offer has no media sections")
 	case sections > MaxSections:
 		return Errorf(CodeBadOffer, "offer has %d media sections, at most %d are taken", sections, MaxSections)
-	case !fingerprint:
+	case !certified:
 		return Errorf(CodeBadOffer, "offer has no sha-256 fingerprint")
 	case !ufrag || !pwd:
 		return Errorf(CodeBadOffer, "offer has no ICE credentials")

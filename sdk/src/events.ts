@@ -21,6 +21,12 @@ export const MaxName = 128;
 export const MaxMetadata = 2048;
 /** request, session, boot and node ids */
 export const MaxID = 64;
+/** what goes with an offer and comes back with its answer */
+export const MaxTicket = 2048;
+/** the text of an error */
+export const MaxText = 1024;
+/** a token: it travels in the query of a handshake */
+export const MaxToken = 8192;
 export const MaxAudioStreams = 16;
 export const MaxVideoStreams = 49;
 export const MaxAvoid = 8;

@@ -1,0 +1,152 @@
+package events
+
+import "hash/fnv"
+
+// Load is what something costs, carries or may still take.
+type Load struct {
+	Kbps int64 `json:"kbps"`
+	PPS  int64 `json:"pps"` // packets per second
+}
+
+// RoomMembers lists who of a room has a seat or a connection on a node:
+// participant key → session revision.
+type RoomMembers struct {
+	Room    string           `json:"room"`
+	Members map[string]int64 `json:"members"`
+}
+
+// Inventory is everybody a node carries, in parts that each fit a frame. A node
+// sends all parts after its welcome and then at least once a minute, in
+// consecutive heartbeats. A part is complete for the keys that belong to it by
+// [InventoryPart], so that each can be acted on without the others.
+type Inventory struct {
+	// TakenMs is when the node listed its participants, in Unix milliseconds of
+	// the node's own clock.
+	TakenMs int64 `json:"takenMs"`
+	Part    int   `json:"part"`
+	Parts   int   `json:"parts"`
+	// Rooms holds the participants of this part, by room.
+	Rooms []RoomMembers `json:"rooms"`
+}
+
+// MaxInventoryMembers bounds the participants in one part, and
+// MaxInventoryNames the bytes of room names, so that a heartbeat stays within
+// [MaxFrame].
+const (
+	MaxInventoryMembers = 400
+	MaxInventoryNames   = 12 << 10
+)
+
+// InventoryPart tells to which of parts an inventory's participant belongs: the
+// 32-bit FNV-1a hash of its key, modulo parts.
+func InventoryPart(key string, parts int) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(key)) // a hash cannot fail
+	return int(h.Sum32() % uint32(max(parts, 1)))
+}
+
+// Heartbeat renews the node's lease and reports what it carries.
+type Heartbeat struct {
+	Header
+	Node       string `json:"node"`
+	Generation int64  `json:"generation"`
+	// Seq grows with each heartbeat of this generation.
+	Seq int64 `json:"seq"`
+	// Load is what the node sends to participants, measured since the last
+	// heartbeat.
+	Load   Load `json:"load"`
+	People int  `json:"people"`
+	Rooms  int  `json:"rooms"`
+	// CPUPercent is the share of all cores that the process used, 0 to 100.
+	CPUPercent int        `json:"cpuPercent"`
+	Inventory  *Inventory `json:"inventory,omitempty"`
+}
+
+// Validate implements [Message].
+func (h Heartbeat) Validate() error {
+	if err := h.check(ActionHeartbeat); err != nil {
+		return err
+	}
+	if err := firstOf(
+		bounded("node", h.Node, 1, MaxID),
+		positive("generation", h.Generation),
+		positive("seq", h.Seq),
+		inRange("load.kbps", h.Load.Kbps, 0, maxSafe),
+		inRange("load.pps", h.Load.PPS, 0, maxSafe),
+		inRange("people", int64(h.People), 0, 1_000_000),
+		inRange("rooms", int64(h.Rooms), 0, 1_000_000),
+		inRange("cpuPercent", int64(h.CPUPercent), 0, 100),
+	); err != nil {
+		return err
+	}
+	if h.Inventory == nil {
+		return nil
+	}
+	return h.Inventory.validate()
+}
+
+func (inv Inventory) validate() error {
+	if err := firstOf(
+		positive("inventory.takenMs", inv.TakenMs),
+		inRange("inventory.parts", int64(inv.Parts), 1, 1000),
+		inRange("inventory.part", int64(inv.Part), 0, int64(inv.Parts)-1),
+	); err != nil {
+		return err
+	}
+	members, names := 0, 0
+	seen := map[string]bool{}
+	for _, r := range inv.Rooms {
+		if err := bounded("inventory.rooms.room", r.Room, 1, MaxName); err != nil {
+			return err
+		}
+		if seen[r.Room] {
+			return badField("inventory.rooms", "lists %.128q twice", r.Room)
+		}
+		seen[r.Room] = true
+		members += len(r.Members)
+		names += len(r.Room)
+		for key, revision := range r.Members {
+			if err := firstOf(bounded("inventory.rooms.members", key, 1, MaxID), positive("inventory.rooms.members", revision)); err != nil {
+				return err
+			}
+			if InventoryPart(key, inv.Parts) != inv.Part {
+				return badField("inventory.rooms.members", "has %.64q, which belongs to another part", key)
+			}
+		}
+	}
+	if members > MaxInventoryMembers {
+		return badField("inventory.rooms", "has %d members, at most %d are taken", members, MaxInventoryMembers)
+	}
+	if names > MaxInventoryNames {
+		return badField("inventory.rooms", "has %d bytes of names, at most %d are taken", names, MaxInventoryNames)
+	}
+	return nil
+}
+
+// Renewed answers [Heartbeat]: the lease runs on from the moment that heartbeat
+// was sent.
+type Renewed struct {
+	Header
+	Node       string `json:"node"`
+	Generation int64  `json:"generation"`
+	Seq        int64  `json:"seq"`
+	LeaseMs    int64  `json:"leaseMs"`
+	// Draining tells the node to take no new participants.
+	Draining bool `json:"draining,omitempty"`
+	// Token replaces the node's token when that nears its end.
+	Token string `json:"token,omitempty"`
+}
+
+// Validate implements [Message].
+func (r Renewed) Validate() error {
+	if err := r.check(ActionRenewed); err != nil {
+		return err
+	}
+	return firstOf(
+		bounded("node", r.Node, 1, MaxID),
+		positive("generation", r.Generation),
+		positive("seq", r.Seq),
+		inRange("leaseMs", r.LeaseMs, 100, 600_000),
+		bounded("token", r.Token, 0, MaxToken),
+	)
+}
