@@ -1,0 +1,276 @@
+// Package lightpeer is a participant without a browser: it speaks the same
+// contract as the SDK, publishes prepared pictures and a tone, and counts what it
+// receives. Tests and load generators use it; it decodes nothing.
+package lightpeer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/nack"
+	"github.com/pion/interceptor/pkg/report"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/spillway-sfu/spillway/events"
+)
+
+// Options say how a client offers and what it does with what it gets. The
+// callbacks may run at the same time as each other.
+type Options struct {
+	// Audio and Video are the numbers of receive streams; 3 and 9 when both are 0.
+	Audio, Video int
+	// Loopback lets the client use 127.0.0.1, and nothing else.
+	Loopback bool
+	// OnMessage gets each message on the data channel; may be nil.
+	OnMessage func(events.Message)
+	// OnPacket gets each RTP packet of a receive stream, which is its own to keep;
+	// may be nil.
+	OnPacket func(mid string, p *rtp.Packet)
+	// OnReport gets each sender report of a receive stream; may be nil.
+	OnReport func(mid string, r *rtcp.SenderReport)
+	// OnKeyRequest is told that a key frame of a layer is wanted; may be nil.
+	OnKeyRequest func(source events.Source, rid string)
+}
+
+// Client is one participant's connection.
+type Client struct {
+	opt   Options
+	pc    *webrtc.PeerConnection
+	dc    *webrtc.DataChannel
+	media events.Media
+
+	mic         *Sender
+	camera      []*Sender // q, h, f
+	screen      []*Sender // q, f
+	screenAudio *Sender
+
+	opened chan struct{}
+	closed chan struct{}
+	once   sync.Once
+}
+
+// rids of the simulcast sections, as the SDK offers them.
+var (
+	cameraRIDs = []string{"q", "h", "f"}
+	screenRIDs = []string{"q", "f"}
+)
+
+// New makes a client with all sections of the contract. Close it.
+func New(opt Options) (*Client, error) {
+	if opt.Audio == 0 && opt.Video == 0 {
+		opt.Audio, opt.Video = 3, 9
+	}
+	c := &Client{opt: opt, opened: make(chan struct{}), closed: make(chan struct{})}
+	api, err := newAPI(opt.Loopback)
+	if err != nil {
+		return nil, err
+	}
+	if c.pc, err = api.NewPeerConnection(webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle}); err != nil {
+		return nil, fmt.Errorf("lightpeer: make connection: %w", err)
+	}
+	if err := c.layOut(); err != nil {
+		return nil, errors.Join(fmt.Errorf("lightpeer: %w", err), c.pc.Close())
+	}
+	return c, nil
+}
+
+// layOut adds the sections in the order of the contract.
+func (c *Client) layOut() error {
+	mic, err := c.addSender(events.Microphone, []string{""})
+	if err != nil {
+		return err
+	}
+	c.mic = mic[0]
+	if c.camera, err = c.addSender(events.Camera, cameraRIDs); err != nil {
+		return err
+	}
+	if c.screen, err = c.addSender(events.Screen, screenRIDs); err != nil {
+		return err
+	}
+	sound, err := c.addSender(events.ScreenAudio, []string{""})
+	if err != nil {
+		return err
+	}
+	c.screenAudio = sound[0]
+	for i := range c.opt.Audio + c.opt.Video {
+		kind := webrtc.RTPCodecTypeAudio
+		if i >= c.opt.Audio {
+			kind = webrtc.RTPCodecTypeVideo
+		}
+		init := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
+		if _, err := c.pc.AddTransceiverFromKind(kind, init); err != nil {
+			return fmt.Errorf("add receive stream: %w", err)
+		}
+	}
+	yes, id := true, uint16(events.ChannelID)
+	if c.dc, err = c.pc.CreateDataChannel(events.ChannelLabel, &webrtc.DataChannelInit{Negotiated: &yes, Ordered: &yes, ID: &id}); err != nil {
+		return fmt.Errorf("add data channel: %w", err)
+	}
+	c.dc.OnOpen(func() { close(c.opened) })
+	c.dc.OnClose(c.end)
+	c.dc.OnMessage(func(m webrtc.DataChannelMessage) {
+		if message, err := events.Decode(events.ToSDK, m.Data); err == nil && c.opt.OnMessage != nil {
+			c.opt.OnMessage(message)
+		}
+	})
+	c.pc.OnTrack(c.onTrack)
+	c.pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
+		if s == webrtc.PeerConnectionStateClosed || s == webrtc.PeerConnectionStateFailed {
+			c.end()
+		}
+	})
+	return nil
+}
+
+func (c *Client) end() { c.once.Do(func() { close(c.closed) }) }
+
+// Offer makes the session description for a join, packed.
+func (c *Client) Offer() (string, events.Media, error) {
+	offer, err := c.pc.CreateOffer(nil)
+	if err != nil {
+		return "", events.Media{}, fmt.Errorf("lightpeer: make offer: %w", err)
+	}
+	if err := c.pc.SetLocalDescription(offer); err != nil {
+		return "", events.Media{}, fmt.Errorf("lightpeer: make offer: %w", err)
+	}
+	var mids []string
+	for _, t := range c.pc.GetTransceivers() {
+		mids = append(mids, t.Mid())
+	}
+	c.media = events.Media{
+		Microphone: mids[0], Camera: mids[1], Screen: mids[2], ScreenAudio: mids[3],
+		Audio: mids[4 : 4+c.opt.Audio], Video: mids[4+c.opt.Audio:],
+	}
+	return events.Pack(offer.SDP), c.media, nil
+}
+
+// Accept takes the packed answer and waits until the data channel is open.
+func (c *Client) Accept(ctx context.Context, answer string) error {
+	sdp, err := events.Unpack(answer)
+	if err != nil {
+		return fmt.Errorf("lightpeer: unpack answer: %w", err)
+	}
+	if err := c.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: sdp}); err != nil {
+		return fmt.Errorf("lightpeer: take answer: %w", err)
+	}
+	select {
+	case <-c.opened:
+		return nil
+	case <-c.closed:
+		return errors.New("lightpeer: the connection failed")
+	case <-ctx.Done():
+		return fmt.Errorf("lightpeer: connect: %w", ctx.Err())
+	}
+}
+
+// Closed is closed when the connection has ended.
+func (c *Client) Closed() <-chan struct{} { return c.closed }
+
+// Send sends one message on the data channel.
+func (c *Client) Send(m events.Message) error {
+	raw, err := encode(m)
+	if err != nil {
+		return err
+	}
+	return c.SendRaw(raw)
+}
+
+// SendRaw sends any text on the data channel.
+func (c *Client) SendRaw(raw []byte) error {
+	if err := c.dc.SendText(string(raw)); err != nil {
+		return fmt.Errorf("lightpeer: send: %w", err)
+	}
+	return nil
+}
+
+// Connection is the connection itself, for what this package does not do.
+func (c *Client) Connection() *webrtc.PeerConnection { return c.pc }
+
+// Close ends the connection and waits for its goroutines.
+func (c *Client) Close() error {
+	c.end()
+	return c.pc.GracefulClose()
+}
+
+// onTrack hands on what comes on a receive stream until it ends.
+func (c *Client) onTrack(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
+	mid := ""
+	for _, t := range c.pc.GetTransceivers() {
+		if t.Receiver() == receiver {
+			mid = t.Mid()
+		}
+	}
+	go func() {
+		for {
+			packets, _, err := receiver.ReadRTCP()
+			if err != nil {
+				return
+			}
+			for _, p := range packets {
+				if r, ok := p.(*rtcp.SenderReport); ok && c.opt.OnReport != nil {
+					c.opt.OnReport(mid, r)
+				}
+			}
+		}
+	}()
+	for {
+		p, _, err := track.ReadRTP()
+		if err != nil {
+			return
+		}
+		if c.opt.OnPacket != nil {
+			c.opt.OnPacket(mid, p)
+		}
+	}
+}
+
+// newAPI makes a stack with Opus, VP8 and the header extensions of browsers.
+func newAPI(loopback bool) (*webrtc.API, error) {
+	media := &webrtc.MediaEngine{}
+	feedback := []webrtc.RTCPFeedback{{Type: "transport-cc"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
+	err := errors.Join(
+		media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: opus, PayloadType: 111}, webrtc.RTPCodecTypeAudio),
+		media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{
+			MimeType: webrtc.MimeTypeVP8, ClockRate: 90000, RTCPFeedback: feedback}, PayloadType: 96}, webrtc.RTPCodecTypeVideo),
+		media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{
+			MimeType: webrtc.MimeTypeRTX, ClockRate: 90000, SDPFmtpLine: "apt=96"}, PayloadType: 97}, webrtc.RTPCodecTypeVideo),
+	)
+	for _, uri := range []string{sdp.SDESMidURI, audioLevelURI, sdp.TransportCCURI} {
+		err = errors.Join(err, media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeAudio))
+	}
+	for _, uri := range []string{sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI, sdp.TransportCCURI} {
+		err = errors.Join(err, media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeVideo))
+	}
+	registry := &interceptor.Registry{}
+	generator, generatorErr := nack.NewGeneratorInterceptor()
+	responder, responderErr := nack.NewResponderInterceptor()
+	receiver, receiverErr := report.NewReceiverInterceptor()
+	if err := errors.Join(err, generatorErr, responderErr, receiverErr); err != nil {
+		return nil, fmt.Errorf("lightpeer: make media engine: %w", err)
+	}
+	registry.Add(generator)
+	registry.Add(responder)
+	registry.Add(receiver)
+	var set webrtc.SettingEngine
+	set.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	set.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	set.SetHostAcceptanceMinWait(0)
+	set.SetICETimeouts(5*time.Second, 10*time.Second, time.Second)
+	if loopback {
+		set.SetIncludeLoopbackCandidate(true)
+		set.SetInterfaceFilter(func(name string) bool { return name == "lo" })
+	}
+	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(set)), nil
+}
+
+const audioLevelURI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+
+var opus = webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1"}
