@@ -1,0 +1,191 @@
+package sfu
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pion/dtls/v3"
+	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/nack"
+	"github.com/pion/interceptor/pkg/report"
+	"github.com/pion/interceptor/pkg/twcc"
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/spillway-sfu/spillway/sfu-node/layer"
+)
+
+// codec numbers what a payload type stands for.
+type codec uint8
+
+const (
+	codecNone codec = iota
+	codecOpus
+	codecRED // RFC 2198 around Opus
+	codecVP8
+	codecH264
+	codecVP9
+	codecAV1
+	codecs
+)
+
+// codecOf reads a media type such as "video/VP8".
+func codecOf(mime string) codec {
+	switch strings.ToLower(mime) {
+	case "audio/opus":
+		return codecOpus
+	case "audio/red":
+		return codecRED
+	case "video/vp8":
+		return codecVP8
+	case "video/h264":
+		return codecH264
+	case "video/vp9":
+		return codecVP9
+	case "video/av1":
+		return codecAV1
+	}
+	return codecNone
+}
+
+// name is the codec's name in package layer.
+func (c codec) name() layer.Codec {
+	return [codecs]layer.Codec{"", layer.CodecOpus, layer.CodecOpus, layer.CodecVP8, layer.CodecH264, layer.CodecVP9, layer.CodecAV1}[c]
+}
+
+// rate is the codec's RTP clock in Hz.
+func rate(kind webrtc.RTPCodecType) uint32 {
+	if kind == webrtc.RTPCodecTypeAudio {
+		return 48000
+	}
+	return 90000
+}
+
+// audioLevelURI is RFC 6464's header extension.
+const audioLevelURI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+
+// videoCodecs are those a profile may list. The payload types matter only where
+// an offer leaves them open, which none does.
+var videoCodecs = map[string]struct {
+	mime, fmtp string
+	pt         webrtc.PayloadType
+}{
+	"vp8":  {webrtc.MimeTypeVP8, "", 96},
+	"h264": {webrtc.MimeTypeH264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f", 102},
+	"vp9":  {webrtc.MimeTypeVP9, "profile-id=0", 98},
+	"av1":  {webrtc.MimeTypeAV1, "", 45},
+}
+
+// mediaEngine knows the codecs of a profile, VP8 always among them, and the
+// header extensions that a node reads.
+func mediaEngine(profile []string) (*webrtc.MediaEngine, error) {
+	m := &webrtc.MediaEngine{}
+	audio := []webrtc.RTCPFeedback{{Type: "transport-cc"}}
+	for _, c := range []webrtc.RTPCodecParameters{
+		{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1", RTCPFeedback: audio}, PayloadType: 111},
+		{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: "audio/red", ClockRate: 48000, Channels: 2, SDPFmtpLine: "111/111", RTCPFeedback: audio}, PayloadType: 63},
+	} {
+		if err := m.RegisterCodec(c, webrtc.RTPCodecTypeAudio); err != nil {
+			return nil, fmt.Errorf("register %s: %w", c.MimeType, err)
+		}
+	}
+	names := slices.Clone(profile)
+	if !slices.Contains(names, "vp8") {
+		names = append(names, "vp8")
+	}
+	video := []webrtc.RTCPFeedback{{Type: "transport-cc"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
+	for _, name := range names {
+		c, ok := videoCodecs[name]
+		if !ok {
+			continue
+		}
+		for _, p := range []webrtc.RTPCodecParameters{
+			{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: c.mime, ClockRate: 90000, SDPFmtpLine: c.fmtp, RTCPFeedback: video}, PayloadType: c.pt},
+			{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeRTX, ClockRate: 90000, SDPFmtpLine: fmt.Sprintf("apt=%d", c.pt)}, PayloadType: c.pt + 1},
+		} {
+			if err := m.RegisterCodec(p, webrtc.RTPCodecTypeVideo); err != nil {
+				return nil, fmt.Errorf("register %s: %w", p.MimeType, err)
+			}
+		}
+	}
+	return m, registerExtensions(m)
+}
+
+func registerExtensions(m *webrtc.MediaEngine) error {
+	incoming := webrtc.RTPTransceiverDirectionRecvonly
+	for _, e := range []struct {
+		kind webrtc.RTPCodecType
+		uri  string
+	}{
+		{webrtc.RTPCodecTypeAudio, sdp.SDESMidURI},
+		{webrtc.RTPCodecTypeAudio, audioLevelURI},
+		{webrtc.RTPCodecTypeAudio, sdp.TransportCCURI},
+		{webrtc.RTPCodecTypeVideo, sdp.SDESMidURI},
+		{webrtc.RTPCodecTypeVideo, sdp.SDESRTPStreamIDURI},
+		{webrtc.RTPCodecTypeVideo, sdp.SDESRepairRTPStreamIDURI},
+		{webrtc.RTPCodecTypeVideo, sdp.TransportCCURI},
+	} {
+		if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: e.uri}, e.kind, incoming); err != nil {
+			return fmt.Errorf("register %s: %w", e.uri, err)
+		}
+	}
+	return nil
+}
+
+// api makes the WebRTC stack for one connection.
+func (s *SFU) api(profile []string) (*webrtc.API, error) {
+	media, err := mediaEngine(profile)
+	if err != nil {
+		return nil, err
+	}
+	interceptors, err := interceptors()
+	if err != nil {
+		return nil, err
+	}
+	var set webrtc.SettingEngine
+	set.LoggerFactory = quiet{}
+	set.SetLite(true)
+	set.SetICEUDPMux(s.mux)
+	set.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
+	set.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	set.SetIncludeLoopbackCandidate(s.cfg.Addresses[0].IsLoopback())
+	set.SetICETimeouts(s.cfg.QuietAfter, max(s.cfg.GoneAfter-s.cfg.QuietAfter, time.Second/10), 2*time.Second)
+	// GCM first: it costs a sixth of AES-CM with HMAC. All browsers take it.
+	set.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
+	set.DisableMediaEngineCopy(true) // it is this connection's own
+	if err := set.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil {
+		return nil, err
+	}
+	return webrtc.NewAPI(webrtc.WithSettingEngine(set), webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(interceptors)), nil
+}
+
+// interceptors ask publishers for lost packets, repeat lost ones to receivers,
+// and report to publishers what arrived, so that they can estimate their
+// bandwidth. Sender reports are our own.
+func interceptors() (*interceptor.Registry, error) {
+	registry := &interceptor.Registry{}
+	generator, err := nack.NewGeneratorInterceptor(nack.WithGeneratorLoggerFactory(quiet{}))
+	if err != nil {
+		return nil, err
+	}
+	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(512), nack.WithResponderLoggerFactory(quiet{}))
+	if err != nil {
+		return nil, err
+	}
+	reports, err := report.NewReceiverInterceptor(report.WithReceiverLoggerFactory(quiet{}))
+	if err != nil {
+		return nil, err
+	}
+	feedback, err := twcc.NewSenderInterceptor(twcc.WithLoggerFactory(quiet{}))
+	if err != nil {
+		return nil, err
+	}
+	registry.Add(generator)
+	registry.Add(responder)
+	registry.Add(reports)
+	registry.Add(feedback)
+	return registry, nil
+}

@@ -1,0 +1,198 @@
+package sfu
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/spillway-sfu/spillway/events"
+)
+
+// answerWithin bounds how long the WebRTC stack may take to make an answer; it
+// waits for nothing but itself.
+const answerWithin = 5 * time.Second
+
+// negotiate makes the connection that an offer asks for, and its answer. Every
+// section gets its transceiver beforehand, tied to its mid, so that nothing
+// depends on the order of sections.
+func (p *Peer) negotiate(ctx context.Context, offer string) error {
+	offer, err := p.readOffer(offer)
+	if err != nil {
+		return err
+	}
+	api, err := p.sfu.api(p.profile.VideoCodecs)
+	if err != nil {
+		return fmt.Errorf("make media engine: %w", err)
+	}
+	p.pc, err = api.NewPeerConnection(webrtc.Configuration{
+		Certificates: []webrtc.Certificate{p.sfu.certificate},
+		SDPSemantics: webrtc.SDPSemanticsUnifiedPlan,
+		BundlePolicy: webrtc.BundlePolicyMaxBundle,
+	})
+	if err != nil {
+		return fmt.Errorf("make connection: %w", err)
+	}
+	if err := p.prepare(); err != nil {
+		return err
+	}
+	p.pc.OnConnectionStateChange(p.onState)
+	p.pc.OnTrack(p.onTrack)
+
+	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
+		return p.badOffer("cannot be read", err)
+	}
+	answer, err := p.pc.CreateAnswer(nil)
+	if err != nil {
+		return p.badOffer("cannot be answered", err)
+	}
+	gathered := webrtc.GatheringCompletePromise(p.pc)
+	if err := p.pc.SetLocalDescription(answer); err != nil {
+		return p.badOffer("cannot be answered", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	select {
+	case <-gathered:
+	case <-ctx.Done():
+		return events.Errorf(events.CodeInternal, "no answer in time")
+	}
+	p.answer = events.Pack(withCandidates(p.pc.LocalDescription().SDP, p.sfu.cfg.Addresses[1:], p.sfu.Port()))
+	return nil
+}
+
+// badOffer logs what the WebRTC stack said and returns what the browser is told.
+func (p *Peer) badOffer(what string, err error) error {
+	p.sfu.log.Info("offer refused", "room", p.seat.room, "key", p.seat.key, "error", err)
+	return events.Errorf(events.CodeBadOffer, "offer %s", what)
+}
+
+// readOffer checks what the contract says of an offer beyond what
+// [events.Offer] checks: that Media names every section and that each has the
+// right direction. It returns the offer without candidates: an ICE-lite agent
+// has no use for them.
+func (p *Peer) readOffer(offer string) (string, error) {
+	var parsed sdp.SessionDescription
+	if err := parsed.UnmarshalString(offer); err != nil {
+		return "", p.badOffer("is not a session description", err)
+	}
+	want := map[string]string{}
+	for source, mid := range p.media.Sending() {
+		want[mid] = sdp.AttrKeySendOnly
+		p.sources[mid] = source
+	}
+	for _, mids := range [2][]string{p.media.Audio, p.media.Video} {
+		for _, mid := range mids {
+			want[mid] = sdp.AttrKeyRecvOnly
+		}
+	}
+	for _, m := range parsed.MediaDescriptions {
+		mid, _ := m.Attribute(sdp.AttrKeyMID)
+		if m.MediaName.Media == "application" {
+			continue
+		}
+		direction, ok := want[mid]
+		if !ok {
+			return "", events.Errorf(events.CodeBadOffer, "offer has a section %.16q that media does not name", mid)
+		}
+		if _, ok := m.Attribute(direction); !ok {
+			return "", events.Errorf(events.CodeBadOffer, "section %.16q is not %s", mid, direction)
+		}
+		m.Attributes = withoutCandidates(m.Attributes)
+	}
+	plain, err := parsed.Marshal()
+	if err != nil {
+		return "", p.badOffer("is not a session description", err)
+	}
+	return string(plain), nil
+}
+
+func withoutCandidates(attributes []sdp.Attribute) []sdp.Attribute {
+	kept := attributes[:0]
+	for _, a := range attributes {
+		if a.Key != sdp.AttrKeyCandidate && a.Key != sdp.AttrKeyEndOfCandidates {
+			kept = append(kept, a)
+		}
+	}
+	return kept
+}
+
+// prepare makes a transceiver for each section, and the data channel.
+func (p *Peer) prepare() error {
+	for mid, source := range p.sources {
+		kind := webrtc.NewRTPCodecType(source.Kind())
+		t, err := p.pc.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
+		if err != nil {
+			return fmt.Errorf("prepare section %s: %w", mid, err)
+		}
+		if err := t.SetMid(mid); err != nil {
+			return fmt.Errorf("prepare section %s: %w", mid, err)
+		}
+		if p.person.Role == events.Publisher {
+			p.pubs[source] = newPublication(p, source)
+		}
+	}
+	var err error
+	if p.audio, err = p.prepareStreams(webrtc.RTPCodecTypeAudio, p.media.Audio, p.profile.AudioStreams); err != nil {
+		return err
+	}
+	if p.video, err = p.prepareStreams(webrtc.RTPCodecTypeVideo, p.media.Video, p.profile.VideoStreams); err != nil {
+		return err
+	}
+	negotiated, ordered, id := true, true, uint16(events.ChannelID)
+	dc, err := p.pc.CreateDataChannel(events.ChannelLabel, &webrtc.DataChannelInit{Negotiated: &negotiated, Ordered: &ordered, ID: &id})
+	if err != nil {
+		return fmt.Errorf("prepare data channel: %w", err)
+	}
+	p.control = newControl(p, dc)
+	return nil
+}
+
+// prepareStreams makes the receive streams of a kind. The profile bounds how
+// many of them may carry anything; the rest stay empty.
+func (p *Peer) prepareStreams(kind webrtc.RTPCodecType, mids []string, most int) ([]*stream, error) {
+	var streams []*stream
+	for i, mid := range mids {
+		s := newStream(p, kind, mid)
+		t, err := p.pc.AddTransceiverFromTrack(s, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+		if err != nil {
+			return nil, fmt.Errorf("prepare section %s: %w", mid, err)
+		}
+		if err := t.SetMid(mid); err != nil {
+			return nil, fmt.Errorf("prepare section %s: %w", mid, err)
+		}
+		go s.readFeedback(t.Sender())
+		if i < most {
+			streams = append(streams, s)
+		}
+	}
+	return streams, nil
+}
+
+// withCandidates adds further addresses to the first section of an answer, the
+// one that all others are bundled with. The stack itself announces the first
+// address only.
+func withCandidates(answer string, more []netip.Addr, port int) string {
+	if len(more) == 0 {
+		return answer
+	}
+	const marker = "a=end-of-candidates"
+	before, after, ok := strings.Cut(answer, marker)
+	if !ok {
+		return answer
+	}
+	var b strings.Builder
+	b.WriteString(before)
+	for i, a := range more {
+		// Host candidates, each preferred less (RFC 8445, section 5.1.2.1).
+		priority := uint32(126)<<24 | uint32(65000-i)<<8 | 255
+		fmt.Fprintf(&b, "a=candidate:%d 1 udp %d %s %d typ host\r\n", i+2, priority, a, port)
+	}
+	b.WriteString(marker)
+	b.WriteString(after)
+	return b.String()
+}

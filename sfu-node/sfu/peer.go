@@ -1,0 +1,254 @@
+package sfu
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/spillway-sfu/spillway/events"
+)
+
+// Peer is one participant's connection. A later session of the same participant
+// is another Peer.
+type Peer struct {
+	sfu      *SFU
+	seat     seat
+	person   events.Person
+	profile  events.Profile
+	revision int64
+	offer    string
+	answer   string
+	media    events.Media
+
+	pc      *webrtc.PeerConnection
+	control *control
+	// What follows is made once, by negotiate.
+	sources map[string]events.Source // by mid
+	pubs    map[events.Source]*publication
+	audio   []*stream
+	video   []*stream
+
+	room     *Room
+	quiet    atomic.Bool // no sign of life lately
+	open     atomic.Bool // the data channel has opened
+	clock    senderClock
+	kick     chan struct{} // somebody asked for a key frame
+	deadline *time.Timer   // for the data channel to open
+	once     sync.Once
+	done     chan struct{} // closed when the connection is
+
+	roster // guarded by Room.mu
+}
+
+// roster is what a room keeps about a peer, guarded by Room.mu.
+type roster struct {
+	joined          time.Time
+	tracksRevision  int64
+	wantRevision    int64
+	streamsRevision int64
+	want            map[view]events.WantedVideo
+	wanted          []events.WantedVideo // in the order of the request, pinned first
+	only            bool
+	order           []*publication // video it is to receive, the most important first
+}
+
+// view names a publication from a receiver's side.
+type view struct {
+	participant string
+	source      events.Source
+}
+
+// ending is why a connection ends.
+type ending struct {
+	reason events.LeftReason // told to the control plane; empty when replaced
+	code   events.Code       // told to the SDK; empty when it knows
+	text   string
+}
+
+func newPeer(s *SFU, o events.Offer) *Peer {
+	return &Peer{
+		sfu: s, seat: seat{o.Room, o.Person.Key},
+		person: o.Person, profile: o.Profile, revision: o.Revision,
+		offer: o.Offer, media: o.Media,
+		sources: map[string]events.Source{}, pubs: map[events.Source]*publication{},
+		kick: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+}
+
+// begin starts to wait for the connection. It runs once the peer has its seat.
+func (p *Peer) begin() {
+	p.sfu.count.Joins.Add(1)
+	p.deadline = time.AfterFunc(p.sfu.cfg.ConnectWithin, func() {
+		if !p.open.Load() {
+			p.end(ending{reason: events.LeftNoConnect})
+		}
+	})
+	go p.feedback()
+}
+
+func (p *Peer) isOpen() bool { return p.open.Load() }
+
+// onState follows the connection. Calls may be late and out of order, so it
+// looks for itself how things are now.
+func (p *Peer) onState(webrtc.PeerConnectionState) {
+	switch p.pc.ConnectionState() {
+	case webrtc.PeerConnectionStateConnected:
+		if p.quiet.Swap(false) {
+			p.resume()
+		}
+	case webrtc.PeerConnectionStateDisconnected:
+		p.quiet.Store(true)
+	case webrtc.PeerConnectionStateFailed:
+		reason := events.LeftNoConnect
+		if p.open.Load() {
+			reason = events.LeftSilent
+		}
+		p.end(ending{reason: reason})
+	case webrtc.PeerConnectionStateClosed:
+		// The other side closed DTLS (RFC 8446, section 6.1), or end did.
+		p.end(ending{reason: events.LeftByItself})
+	}
+}
+
+// resume brings video back after a silence: each stream needs a key frame.
+func (p *Peer) resume() {
+	for _, s := range p.video {
+		s.interrupt()
+	}
+	p.room.poke()
+}
+
+// end ends the connection; the first call decides why. It returns at once.
+func (p *Peer) end(e ending) {
+	p.once.Do(func() { go p.finish(e) })
+}
+
+func (p *Peer) finish(e ending) {
+	defer p.sfu.ending.Done()
+	p.deadline.Stop()
+	p.sfu.forget(p)
+	p.sfu.log.Info("participant gone", "room", p.seat.room, "key", p.seat.key, "revision", p.revision, "reason", e.reason, "code", e.code)
+	if e.reason != "" && p.sfu.cfg.Left != nil {
+		p.sfu.cfg.Left(Departure{Room: p.seat.room, Key: p.seat.key, Revision: p.revision, Reason: e.reason})
+	}
+	if e.code != "" && p.open.Load() {
+		p.control.send(events.Closing{Header: events.Head(events.ActionClosing), Code: e.code, Text: e.text})
+		p.control.drain()
+	}
+	p.discard()
+}
+
+// abandon closes a connection that never got a seat.
+func (p *Peer) abandon() {
+	p.once.Do(func() {}) // there is nobody to tell
+	p.discard()
+}
+
+// discard closes the connection and waits for its goroutines.
+func (p *Peer) discard() {
+	close(p.done)
+	if p.pc != nil {
+		if err := p.pc.GracefulClose(); err != nil {
+			p.sfu.log.Debug("closing a connection", "key", p.seat.key, "error", err)
+		}
+	}
+}
+
+// onTrack reads what the participant sends on one SSRC until it ends.
+func (p *Peer) onTrack(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
+	var pub *publication
+	for _, t := range p.pc.GetTransceivers() {
+		if t.Receiver() == receiver {
+			pub = p.pubs[p.sources[t.Mid()]]
+		}
+	}
+	u := newUplink(p, pub, track, receiver)
+	if u == nil {
+		p.sfu.log.Debug("track with a layer that is not agreed on", "key", p.seat.key, "rid", track.RID())
+		return
+	}
+	go u.readReports(track.RID())
+	u.readMedia(track)
+}
+
+const (
+	reportEvery = time.Second
+	// reportsAtOnce keeps a compound RTCP packet within the path's MTU.
+	reportsAtOnce = 30
+)
+
+// feedback sends this participant's sender reports, and asks it for key frames
+// when its receivers need some, until the connection ends.
+func (p *Peer) feedback() {
+	reports := time.NewTicker(reportEvery)
+	defer reports.Stop()
+	later := time.NewTimer(time.Hour)
+	defer later.Stop()
+	for {
+		select {
+		case <-p.done:
+			return
+		case <-reports.C:
+			p.sendReports()
+			continue
+		case <-p.kick:
+		case <-later.C:
+		}
+		if wait := p.askForKeys(); wait > 0 {
+			later.Reset(wait)
+		}
+	}
+}
+
+// askForKeys sends the picture loss indications that are due. It returns how
+// long the next one has to wait, or 0 when none is wanted.
+func (p *Peer) askForKeys() time.Duration {
+	var ask []rtcp.Packet
+	var wait time.Duration
+	now := p.sfu.now()
+	for _, pub := range p.pubs {
+		due, next := pub.keysDue(now)
+		for _, ssrc := range due {
+			ask = append(ask, &rtcp.PictureLossIndication{MediaSSRC: ssrc})
+		}
+		if next > 0 && (wait == 0 || next < wait) {
+			wait = next
+		}
+	}
+	if len(ask) > 0 {
+		p.sfu.count.KeysSent.Add(int64(len(ask)))
+		p.writeRTCP(ask)
+	}
+	return wait
+}
+
+func (p *Peer) sendReports() {
+	if !p.open.Load() || p.quiet.Load() {
+		return
+	}
+	now, wall := p.sfu.now(), time.Now()
+	var batch []rtcp.Packet
+	for _, streams := range [2][]*stream{p.audio, p.video} {
+		for _, s := range streams {
+			if r := s.report(now, wall); r != nil {
+				batch = append(batch, r)
+			}
+			if len(batch) == reportsAtOnce {
+				p.writeRTCP(batch)
+				batch = batch[:0]
+			}
+		}
+	}
+	if len(batch) > 0 {
+		p.writeRTCP(batch)
+	}
+}
+
+func (p *Peer) writeRTCP(packets []rtcp.Packet) {
+	if err := p.pc.WriteRTCP(packets); err != nil {
+		p.sfu.count.drop(DropWrite)
+	}
+}

@@ -1,0 +1,120 @@
+package sfu
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+)
+
+// ntpEpoch is how many seconds NTP time is ahead of Unix time.
+const ntpEpoch = 2208988800
+
+// ntp writes a time in NTP's 32.32 bit format (RFC 3550, section 4).
+func ntp(t time.Time) uint64 {
+	seconds := uint64(t.Unix() + ntpEpoch)
+	return seconds<<32 | uint64(t.Nanosecond())<<32/uint64(time.Second)
+}
+
+// fromNTP returns NTP time as nanoseconds of the sender's clock.
+func fromNTP(t uint64) int64 {
+	return int64(t>>32)*int64(time.Second) + int64((t&0xffffffff)*uint64(time.Second)>>32)
+}
+
+// syncPoint is a sender report: at one instant, the sender's clock and its RTP
+// clock showed these.
+type syncPoint struct {
+	clock     int64 // nanoseconds
+	timestamp uint32
+}
+
+// senderClock maps the clock of one participant to the node's. All its sources
+// share it, so that its sound and picture keep their distance.
+type senderClock struct {
+	offset atomic.Int64 // node − sender, nanoseconds; 0 is unknown
+}
+
+const (
+	// The offset follows the fastest packets at once and slower ones by this
+	// share, which is more than clocks drift.
+	driftShare = 4096
+	// A capture time further from arrival than this is not believed.
+	believable = 5 * time.Second
+)
+
+// captured returns when a packet's media was captured, on the node's clock, if
+// the sender has reported, else when it arrived.
+func (c *senderClock) captured(p *syncPoint, timestamp, rate uint32, arrived time.Duration) time.Duration {
+	if p == nil {
+		return arrived
+	}
+	sender := p.clock + int64(int32(timestamp-p.timestamp))*int64(time.Second)/int64(rate)
+	now := int64(arrived) - sender
+	offset := c.offset.Load()
+	switch {
+	case offset == 0 || now < offset:
+		offset = now
+	default:
+		offset += (now - offset) / driftShare
+	}
+	// Two sources may write at once; either value will do.
+	c.offset.Store(offset)
+	at := time.Duration(sender + offset)
+	if at > arrived || arrived-at > believable {
+		c.offset.Store(0) // the sender's clock was set: begin anew
+		return arrived
+	}
+	return at
+}
+
+// readReports takes the sender reports of one layer, until the connection ends.
+func (u *uplink) readReports(rid string) {
+	buf := make([]byte, 1500)
+	for {
+		var n int
+		var err error
+		if rid == "" {
+			n, _, err = u.receiver.Read(buf)
+		} else {
+			n, _, err = u.receiver.ReadSimulcast(buf, rid)
+		}
+		if err != nil {
+			return
+		}
+		packets, err := rtcp.Unmarshal(buf[:n])
+		if err != nil || u.pub == nil {
+			continue
+		}
+		for _, p := range packets {
+			if r, ok := p.(*rtcp.SenderReport); ok && r.SSRC == u.ssrc {
+				u.feed().sync.Store(&syncPoint{clock: fromNTP(r.NTPTime), timestamp: r.RTPTime})
+			}
+		}
+	}
+}
+
+// scanFeedback counts the negative acknowledgements and the requests for key
+// frames in a compound RTCP packet (RFC 4585, section 6; RFC 5104, section
+// 4.3.1). It stops at what it cannot read.
+func scanFeedback(b []byte) (nacks, keys int) {
+	const (
+		transport, payload = 205, 206
+		nack, pli, fir     = 1, 1, 4
+	)
+	for len(b) >= 4 {
+		format, kind := b[0]&0x1f, b[1]
+		size := 4 * (int(binary.BigEndian.Uint16(b[2:])) + 1)
+		if size > len(b) {
+			return nacks, keys
+		}
+		switch {
+		case kind == transport && format == nack:
+			nacks += max(0, size-12) / 4
+		case kind == payload && (format == pli || format == fir):
+			keys++
+		}
+		b = b[size:]
+	}
+	return nacks, keys
+}

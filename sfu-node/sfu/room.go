@@ -1,0 +1,343 @@
+package sfu
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/sfu-node/layer"
+	"github.com/spillway-sfu/spillway/sfu-node/speaker"
+)
+
+const (
+	// A room looks at itself this often, and at once when poked, but then not
+	// again before restFor.
+	lookEvery = 125 * time.Millisecond
+	restFor   = 20 * time.Millisecond
+
+	rosterEvery   = 250 * time.Millisecond
+	speakersEvery = 225 * time.Millisecond
+	layersEvery   = 250 * time.Millisecond
+)
+
+// Room is the participants of one room on this node. Its state changes in
+// messages and in its look (one goroutine): what changed is told, streams get
+// publications, publications get layers.
+type Room struct {
+	sfu  *SFU
+	name string
+
+	wake chan struct{} // poke → run
+	stop chan struct{} // leave → run
+	// contested says that some receiver has fewer audio streams than there are
+	// microphones, so that the begin of a voice must be noticed at once.
+	contested atomic.Bool
+
+	mu       sync.Mutex
+	peers    map[*Peer]bool   // everybody seated
+	members  map[string]*Peer // those whose data channel is open, by identity
+	arrivals []*Peer          // the members in order of arrival
+	listed   []*publication   // in order of listing
+	listings int64
+
+	roll roll
+
+	detector   *speaker.Detector[string]
+	heard      [maxLevels]heard
+	spoken     []string // who speaks, as last acted on
+	told       []events.Speaker
+	toldAt     time.Duration
+	unassigned bool // streams may have to change
+	unaimed    bool // layers may have to change
+	aimedAt    time.Duration
+	demands    []layer.Demand // scratch
+}
+
+func newRoom(s *SFU, name string) *Room {
+	r := &Room{
+		sfu: s, name: name,
+		wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		peers: map[*Peer]bool{}, members: map[string]*Peer{},
+		roll:     newRoll(),
+		detector: speaker.New[string](),
+	}
+	go r.run()
+	return r
+}
+
+// run looks until the room is empty.
+func (r *Room) run() {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.stop:
+			return
+		case <-tick.C:
+		case <-r.wake:
+		}
+		r.look()
+		rest := time.NewTimer(restFor)
+		select {
+		case <-r.stop:
+			rest.Stop()
+			return
+		case <-rest.C:
+		}
+	}
+}
+
+// poke makes the room look soon.
+func (r *Room) poke() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// look does what is due.
+func (r *Room) look() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.sfu.now()
+	r.listen(now)
+	if r.roll.due(now) {
+		r.tell(r.roll.flush(r, now)...)
+	}
+	// A stream map names only people whom the receiver knows of: it waits for
+	// the roster.
+	if r.unassigned && !r.roll.dirty() {
+		r.unassigned = false
+		r.assign(now)
+		r.unaimed = true
+	}
+	if r.unaimed || now-r.aimedAt >= layersEvery {
+		r.unaimed = false
+		r.aimedAt = now
+		r.aimAll(now)
+	}
+}
+
+// tell sends encoded messages to all members.
+func (r *Room) tell(messages ...[]byte) {
+	for _, raw := range messages {
+		for _, p := range r.arrivals {
+			p.control.sendRaw(raw)
+		}
+	}
+}
+
+// enter seats a peer that may connect.
+func (r *Room) enter(p *Peer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p.room = r
+	r.peers[p] = true
+}
+
+// join makes a connected peer a member. It has left already if its seat is gone.
+func (r *Room) join(p *Peer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.peers[p] {
+		return
+	}
+	p.joined = time.Now()
+	if old := r.members[p.person.Identity]; old != nil {
+		p.joined = old.joined
+		r.dismiss(old)
+	}
+	r.members[p.person.Identity] = p
+	r.arrivals = append(r.arrivals, p)
+	r.roll.change(p.person.Identity)
+	r.snapshot(p)
+	r.unassigned = true
+	r.poke()
+}
+
+// leave takes a peer out. It reports whether the room is empty and stopped.
+func (r *Room) leave(p *Peer) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.peers[p] {
+		return false
+	}
+	delete(r.peers, p)
+	if r.members[p.person.Identity] == p {
+		delete(r.members, p.person.Identity)
+		r.roll.remove(p.person.Identity)
+		r.detector.Remove(p.person.Identity)
+	}
+	r.dismiss(p)
+	if len(r.peers) == 0 {
+		close(r.stop)
+		return true
+	}
+	r.poke()
+	return false
+}
+
+// dismiss ends what a peer sends and receives.
+func (r *Room) dismiss(p *Peer) {
+	r.arrivals = slices.DeleteFunc(r.arrivals, func(q *Peer) bool { return q == p })
+	for _, pub := range p.pubs {
+		r.unlist(pub)
+	}
+	for _, streams := range [2][]*stream{p.audio, p.video} {
+		for _, s := range streams {
+			s.carry(nil, 0)
+		}
+	}
+}
+
+// setTracks makes a participant's publications what it says they are.
+func (r *Room) setTracks(p *Peer, m events.Tracks) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p.person.Role != events.Publisher {
+		return events.Errorf(events.CodeTokenNoPermission, "viewers do not publish")
+	}
+	if m.Revision <= p.tracksRevision || r.members[p.person.Identity] != p {
+		return nil
+	}
+	now := map[events.Source]events.Track{}
+	for _, t := range m.Tracks {
+		if p.pubs[t.Source] == nil {
+			return events.Errorf(events.CodeBadField, "tracks lists %s, for which the offer has no section", t.Source)
+		}
+		now[t.Source] = t
+	}
+	p.tracksRevision = m.Revision
+	for source, pub := range p.pubs {
+		t, ok := now[source]
+		if !ok {
+			r.unlist(pub)
+			continue
+		}
+		r.list(pub, t)
+	}
+	r.roll.change(p.person.Identity)
+	r.unassigned = true
+	r.poke()
+	return nil
+}
+
+func (r *Room) list(pub *publication, t events.Track) {
+	pub.track = t
+	if pub.muted.Swap(t.Muted) != t.Muted {
+		// What comes after a pause begins anew.
+		pub.interrupt()
+		r.unaimed = true
+	}
+	if !pub.listed.Swap(true) {
+		r.listings++
+		pub.listedAt = r.listings
+		r.listed = append(r.listed, pub)
+	}
+}
+
+func (r *Room) unlist(pub *publication) {
+	if !pub.listed.Swap(false) {
+		return
+	}
+	r.listed = slices.DeleteFunc(r.listed, func(q *publication) bool { return q == pub })
+	for _, s := range pub.all() {
+		s.carry(nil, 0)
+	}
+	r.unassigned = true
+}
+
+// setWant notes what a participant asks to see.
+func (r *Room) setWant(p *Peer, m events.Want) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m.Revision <= p.wantRevision {
+		return
+	}
+	p.wantRevision = m.Revision
+	p.only = m.Only
+	p.want = make(map[view]events.WantedVideo, len(m.Video))
+	p.wanted = p.wanted[:0]
+	for _, v := range m.Video {
+		at := view{v.Participant, v.Source}
+		if _, twice := p.want[at]; !twice {
+			p.wanted = append(p.wanted, v)
+		}
+		p.want[at] = v
+	}
+	slices.SortStableFunc(p.wanted, func(a, b events.WantedVideo) int { return rankPinned(a) - rankPinned(b) })
+	r.unassigned = true
+	r.poke()
+}
+
+func rankPinned(v events.WantedVideo) int {
+	if v.Pinned {
+		return 0
+	}
+	return 1
+}
+
+// resync sends a member the roster anew.
+func (r *Room) resync(p *Peer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.members[p.person.Identity] == p {
+		r.snapshot(p)
+		r.sendStreams(p)
+	}
+}
+
+func (r *Room) snapshot(p *Peer) {
+	for _, raw := range r.roll.snapshot(r, p.person.Identity) {
+		p.control.sendRaw(raw)
+	}
+}
+
+// listen brings the speaker detector up to date and tells who speaks.
+func (r *Room) listen(now time.Duration) {
+	for _, pub := range r.listed {
+		if pub.source != events.Microphone {
+			continue
+		}
+		for _, h := range pub.levels.take(&r.heard) {
+			r.detector.Observe(pub.peer.person.Identity, h.level, h.at)
+		}
+	}
+	r.detector.Tick(now)
+	speaking := r.detector.Speaking()
+	names := make([]string, 0, len(speaking))
+	for _, h := range speaking {
+		names = append(names, h.Key)
+	}
+	if !slices.Equal(names, r.spoken) {
+		r.spoken = names
+		r.unassigned = true
+	}
+	if now-r.toldAt < speakersEvery {
+		return
+	}
+	say := make([]events.Speaker, 0, min(len(speaking), maxSpeakers))
+	for _, h := range speaking[:cap(say)] {
+		say = append(say, events.Speaker{Participant: h.Key, Level: h.Level})
+	}
+	if sameSpeakers(say, r.told) {
+		return
+	}
+	r.told, r.toldAt = say, now
+	r.tell(encode(events.Speakers{Header: events.Head(events.ActionSpeakers), Speakers: say}))
+}
+
+const (
+	// maxSpeakers bounds who is named as speaking at once.
+	maxSpeakers = 16
+	// levelStep is the change in dB that is worth a message.
+	levelStep = 4
+)
+
+func sameSpeakers(a, b []events.Speaker) bool {
+	return slices.EqualFunc(a, b, func(x, y events.Speaker) bool {
+		return x.Participant == y.Participant && distance(x.Level, y.Level) < levelStep
+	})
+}

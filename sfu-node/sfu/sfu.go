@@ -1,0 +1,288 @@
+// Package sfu is the media part of a node: rooms, the participants connected to
+// them, what they publish, and the receive streams on which they get what others
+// publish.
+//
+// A participant connects with one offer and is never renegotiated with. Its
+// offer has a fixed number of receive streams; which publication each one
+// carries changes over time and is announced over the data channel "control",
+// as is the roster. The way of a packet is in forward.go; everything else
+// happens at most some times a second for each room.
+//
+// Locks are taken in the order SFU, Room, stream. None is held while something
+// is written to a socket.
+package sfu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/spillway-sfu/spillway/events"
+)
+
+// ErrStale refuses an offer of a session that a later one has replaced.
+var ErrStale = errors.New("a later session of this participant is here")
+
+// Config says how an SFU is to run. Zero durations get the defaults named with
+// them.
+type Config struct {
+	// Node is the node's id, as rosters name it.
+	Node string
+	// Addresses are announced to participants, the best one first; at least one.
+	Addresses []netip.Addr
+	// Port is the UDP port for all media; 0 takes any free one.
+	Port int
+	// Log takes what happens; required.
+	Log *slog.Logger
+	// Left is told, from any goroutine and without locks held, when a
+	// participant is gone for another reason than being replaced. It must not
+	// block. It may be nil.
+	Left func(Departure)
+
+	ConnectWithin time.Duration // 15 s: from answer to an open data channel
+	QuietAfter    time.Duration // 5 s without a sign of life: no more video
+	GoneAfter     time.Duration // 30 s without a sign of life: disconnected
+}
+
+// Departure tells who left and why.
+type Departure struct {
+	Room     string
+	Key      string
+	Revision int64
+	Reason   events.LeftReason
+}
+
+// SFU carries the rooms of one node on one UDP port. Its methods may be called
+// from any goroutine.
+type SFU struct {
+	cfg         Config
+	log         *slog.Logger
+	epoch       time.Time
+	certificate webrtc.Certificate
+	fingerprint string
+	socket      *socket
+	mux         ice.UDPMux
+	count       Counters
+
+	// turns makes the offers of one participant wait for each other, without
+	// making others wait.
+	turns [64]sync.Mutex
+	seed  maphash.Seed
+
+	mu     sync.Mutex
+	closed bool
+	rooms  map[string]*Room
+	peers  map[seat]*Peer
+	ending sync.WaitGroup // one for each peer that is not wholly gone
+}
+
+// seat names a participant's place: one per participant and room.
+type seat struct{ room, key string }
+
+// New opens the media port. Close the SFU to free it.
+func New(cfg Config) (*SFU, error) {
+	if len(cfg.Addresses) == 0 {
+		return nil, errors.New("sfu: no media address is configured")
+	}
+	setDefault(&cfg.ConnectWithin, 15*time.Second)
+	setDefault(&cfg.QuietAfter, 5*time.Second)
+	setDefault(&cfg.GoneAfter, 30*time.Second)
+	certificate, fingerprint, err := newCertificate()
+	if err != nil {
+		return nil, fmt.Errorf("sfu: make certificate: %w", err)
+	}
+	sock, err := listen(cfg.Addresses, cfg.Port)
+	if err != nil {
+		return nil, fmt.Errorf("sfu: listen for media: %w", err)
+	}
+	return &SFU{
+		cfg: cfg, log: cfg.Log, epoch: time.Now(),
+		certificate: certificate, fingerprint: fingerprint,
+		socket: sock, mux: ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: sock, Logger: quiet{}}),
+		seed:  maphash.MakeSeed(),
+		rooms: map[string]*Room{}, peers: map[seat]*Peer{},
+	}, nil
+}
+
+func setDefault(d *time.Duration, to time.Duration) {
+	if *d <= 0 {
+		*d = to
+	}
+}
+
+// Fingerprint is the SHA-256 of the DTLS certificate that all participants see,
+// as SDP writes it (RFC 8122, section 5).
+func (s *SFU) Fingerprint() string { return s.fingerprint }
+
+// Port is the UDP port that media arrive on.
+func (s *SFU) Port() int { return s.socket.port() }
+
+// Counters are the running totals of this SFU.
+func (s *SFU) Counters() *Counters { return &s.count }
+
+// now is the time on the node's own clock, which starts with the process and
+// never jumps.
+func (s *SFU) now() time.Duration { return time.Since(s.epoch) }
+
+// Join takes a participant and returns the answer to its offer, packed. The
+// offer must have passed its Validate.
+//
+// The same revision and offer again gets the same answer. A higher revision
+// replaces the connection that is there once it can be answered; a lower one
+// gets [ErrStale]. With refuse set only an answer given before is repeated;
+// anybody else gets refuse. Errors other than ErrStale are [*events.Error].
+func (s *SFU) Join(ctx context.Context, o events.Offer, refuse *events.Error) (string, error) {
+	at := seat{o.Room, o.Person.Key}
+	turn := &s.turns[maphash.Comparable(s.seed, at)%uint64(len(s.turns))]
+	turn.Lock()
+	defer turn.Unlock()
+
+	old := s.peer(at)
+	if old != nil {
+		switch {
+		case old.revision > o.Revision:
+			return "", ErrStale
+		case old.revision == o.Revision && (old.offer == o.Offer || old.isOpen()):
+			return old.answer, nil
+		}
+	}
+	if refuse != nil {
+		return "", refuse
+	}
+	p, err := s.answer(ctx, o)
+	if err != nil {
+		return "", err
+	}
+	if err := s.seatPeer(p, o); err != nil {
+		p.abandon()
+		return "", err
+	}
+	if old != nil {
+		old.end(ending{code: events.CodeReplaced, text: "the same participant connected again"})
+	}
+	return p.answer, nil
+}
+
+// answer makes a peer from an offer. Whatever goes wrong inside the WebRTC
+// stack, a panic included, is the offer's fault or ours, and ends here.
+func (s *SFU) answer(ctx context.Context, o events.Offer) (p *Peer, err error) {
+	p = newPeer(s, o)
+	defer func() {
+		if r := recover(); r != nil {
+			s.log.Error("answering an offer panicked", "room", o.Room, "key", o.Person.Key, "panic", r, "stack", string(debug.Stack()))
+			err = events.Errorf(events.CodeBadOffer, "offer cannot be answered")
+		}
+		if err != nil {
+			p.abandon()
+			p = nil
+		}
+	}()
+	sdp, err := events.Unpack(o.Offer)
+	if err != nil {
+		return p, err
+	}
+	return p, p.negotiate(ctx, sdp)
+}
+
+// seatPeer makes p the connection of its seat. The room is made when it is the
+// first there.
+func (s *SFU) seatPeer(p *Peer, o events.Offer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return events.Errorf(events.CodeNodeGone, "the node stops")
+	}
+	room := s.rooms[o.Room]
+	if room == nil {
+		room = newRoom(s, o.Room)
+		s.rooms[o.Room] = room
+	}
+	s.peers[p.seat] = p
+	s.ending.Add(1)
+	room.enter(p)
+	p.begin()
+	return nil
+}
+
+// forget takes p out of its seat and its room.
+func (s *SFU) forget(p *Peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.peers[p.seat] == p {
+		delete(s.peers, p.seat)
+	}
+	if p.room.leave(p) {
+		delete(s.rooms, p.room.name)
+	}
+}
+
+func (s *SFU) peer(at seat) *Peer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peers[at]
+}
+
+// Remove ends the connection of a participant if its revision is not above the
+// given one, and tells it the code.
+func (s *SFU) Remove(room, key string, revision int64, code events.Code) {
+	if p := s.peer(seat{room, key}); p != nil && p.revision <= revision {
+		p.end(ending{reason: events.LeftRemoved, code: code})
+	}
+}
+
+// Members lists everybody carried: room → participant key → session revision.
+func (s *SFU) Members() map[string]map[string]int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := map[string]map[string]int64{}
+	for at, p := range s.peers {
+		if m[at.room] == nil {
+			m[at.room] = map[string]int64{}
+		}
+		m[at.room][at.key] = p.revision
+	}
+	return m
+}
+
+// Carried counts who is here.
+func (s *SFU) Carried() (people, rooms int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.peers), len(s.rooms)
+}
+
+// Close tells everybody the code, disconnects them, and closes the media port.
+// It returns when all of it has ended or ctx is done.
+func (s *SFU) Close(ctx context.Context, code events.Code) error {
+	s.mu.Lock()
+	s.closed = true
+	peers := make([]*Peer, 0, len(s.peers))
+	for _, p := range s.peers {
+		peers = append(peers, p)
+	}
+	s.mu.Unlock()
+	for _, p := range peers {
+		p.end(ending{reason: events.LeftRemoved, code: code})
+	}
+	gone := make(chan struct{})
+	go func() {
+		s.ending.Wait()
+		close(gone)
+	}()
+	var err error
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	return errors.Join(err, s.mux.Close()) // which closes the socket
+}

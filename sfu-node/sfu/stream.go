@@ -1,0 +1,209 @@
+package sfu
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/spillway-sfu/spillway/sfu-node/layer"
+)
+
+// sink takes the packets of a receive stream. It must not keep header or
+// payload.
+type sink interface {
+	WriteRTP(header *rtp.Header, payload []byte) (int, error)
+}
+
+var _ sink = webrtc.TrackLocalWriter(nil)
+
+// stream is one receive stream: a fixed section of one participant's session
+// that carries now this publication, now that. Towards the WebRTC stack it is a
+// local track.
+type stream struct {
+	peer *Peer
+	kind webrtc.RTPCodecType
+	mid  string
+
+	bound atomic.Pointer[binding]
+
+	// carries is the publication assigned, in the room's view; guarded by Room.mu,
+	// as are first and paused.
+	carries *publication
+	first   uint32 // the RTP timestamp from which on it is carried
+	paused  bool
+
+	mu      sync.Mutex
+	pub     *publication // as carries, for the packet path
+	target  int          // the layer wanted
+	current int          // the layer being sent, or layer.None until a key frame
+	numbers layer.Rewriter
+	packets uint32
+	octets  uint32
+	fresh   bool // something was sent since the last report
+}
+
+// binding is what negotiation fixed for a stream.
+type binding struct {
+	ssrc uint32
+	pts  [codecs]uint8 // payload types; 0 is not agreed on
+	sink sink
+}
+
+var _ webrtc.TrackLocal = (*stream)(nil)
+
+func newStream(p *Peer, kind webrtc.RTPCodecType, mid string) *stream {
+	return &stream{
+		peer: p, kind: kind, mid: mid,
+		target: layer.None, current: layer.None,
+		// RFC 3550, section 5.1: random starts. Small enough that the wrap, which
+		// implementations get wrong, comes late.
+		numbers: layer.NewRewriter(rate(kind), uint16(rand.Uint32N(1<<15)), rand.Uint32N(1<<31)),
+	}
+}
+
+// Bind implements [webrtc.TrackLocal]: it keeps what the packet path needs.
+func (s *stream) Bind(t webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	b := &binding{ssrc: uint32(t.SSRC()), sink: t.WriteStream()}
+	var first webrtc.RTPCodecParameters
+	for _, c := range t.CodecParameters() {
+		id := codecOf(c.MimeType)
+		if id == codecNone || b.pts[id] != 0 {
+			continue
+		}
+		b.pts[id] = uint8(c.PayloadType)
+		if first.MimeType == "" && id != codecRED {
+			first = c
+		}
+	}
+	if first.MimeType == "" {
+		return first, errors.New("no codec in common")
+	}
+	s.bound.Store(b)
+	return first, nil
+}
+
+// Unbind implements [webrtc.TrackLocal].
+func (s *stream) Unbind(webrtc.TrackLocalContext) error {
+	s.bound.Store(nil)
+	return nil
+}
+
+// ID implements [webrtc.TrackLocal].
+func (s *stream) ID() string { return "track-" + s.mid }
+
+// StreamID implements [webrtc.TrackLocal]. Each stream has its own: browsers
+// would otherwise synchronise strangers, at the price of delay.
+func (s *stream) StreamID() string { return "stream-" + s.mid }
+
+// RID implements [webrtc.TrackLocal].
+func (s *stream) RID() string { return "" }
+
+// Kind implements [webrtc.TrackLocal].
+func (s *stream) Kind() webrtc.RTPCodecType { return s.kind }
+
+// carry assigns a publication, or nil. It notes the RTP timestamp from which on
+// packets belong to it. The caller holds Room.mu.
+func (s *stream) carry(pub *publication, now time.Duration) {
+	if s.carries != nil {
+		s.carries.remove(s)
+	}
+	s.carries, s.paused = pub, false
+	s.mu.Lock()
+	s.pub = pub
+	s.current, s.target = layer.None, layer.None
+	if s.kind == webrtc.RTPCodecTypeAudio {
+		s.target = layer.Count - 1
+	}
+	s.numbers.Stop()
+	if pub != nil {
+		s.first = s.numbers.Announce(now)
+	}
+	s.mu.Unlock()
+	if pub != nil {
+		pub.add(s)
+	}
+}
+
+// aim sets the layer that a stream is to carry. It asks for a key frame where
+// one is needed to get there.
+func (s *stream) aim(target int) {
+	s.mu.Lock()
+	pub := s.pub
+	s.target = target
+	need := pub != nil && target != layer.None && target != s.current
+	first := s.current == layer.None
+	if target == layer.None {
+		s.current = layer.None
+		s.numbers.Stop()
+	}
+	s.mu.Unlock()
+	if need {
+		pub.requestKey(target, first)
+	}
+}
+
+// aimed returns the layer that is being sent.
+func (s *stream) aimed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current
+}
+
+// interrupt makes the stream wait for a packet at which a decoder can start.
+func (s *stream) interrupt() {
+	s.mu.Lock()
+	s.current = layer.None
+	s.numbers.Stop()
+	s.mu.Unlock()
+}
+
+// report is the sender report of this stream, or nil when nothing was sent since
+// the last one (RFC 3550, section 6.4.1). Times are the node's.
+func (s *stream) report(now time.Duration, wall time.Time) *rtcp.SenderReport {
+	b := s.bound.Load()
+	if b == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.fresh {
+		return nil
+	}
+	s.fresh = false
+	return &rtcp.SenderReport{
+		SSRC: b.ssrc, NTPTime: ntp(wall), RTPTime: s.numbers.Timestamp(now),
+		PacketCount: s.packets, OctetCount: s.octets,
+	}
+}
+
+// readFeedback reads what the receiver says about this stream, until the
+// connection ends. The stack answers negative acknowledgements on the way.
+func (s *stream) readFeedback(sender *webrtc.RTPSender) {
+	buf := make([]byte, 1500)
+	for {
+		n, _, err := sender.Read(buf)
+		if err != nil {
+			return
+		}
+		lost, keys := scanFeedback(buf[:n])
+		if lost > 0 {
+			s.peer.sfu.count.Nacks.Add(int64(lost))
+		}
+		if keys == 0 {
+			continue
+		}
+		s.peer.sfu.count.KeysAsked.Add(int64(keys))
+		s.mu.Lock()
+		pub, at := s.pub, s.current
+		s.mu.Unlock()
+		if pub != nil && at != layer.None {
+			pub.requestKey(at, false)
+		}
+	}
+}
