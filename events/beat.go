@@ -26,14 +26,15 @@ type Inventory struct {
 	Part    int   `json:"part"`
 	Parts   int   `json:"parts"`
 	// Rooms holds the participants of this part, by room.
-	Rooms []RoomMembers `json:"rooms"`
+	Rooms List[RoomMembers] `json:"rooms"`
 }
 
-// MaxInventoryMembers bounds the participants in one part, and
-// MaxInventoryNames the bytes of room names, so that a heartbeat stays within
-// [MaxFrame].
+// MaxInventoryMembers bounds the participants in one part, MaxInventoryNames the
+// bytes of its room names. With keys of 16 bytes a heartbeat then fits
+// [MaxFrame], unless names are full of characters that JSON must escape: a node
+// takes more parts when one comes out too large.
 const (
-	MaxInventoryMembers = 400
+	MaxInventoryMembers = 300
 	MaxInventoryNames   = 12 << 10
 )
 

@@ -59,6 +59,9 @@ func TestBoundsAreThoseOfTheContract(t *testing.T) {
 			t.Errorf("%v bytes were taken", over)
 		}
 	}
+	if token.MaxToken != events.MaxToken || token.MaxTicket != events.MaxTicket {
+		t.Error("MaxToken or MaxTicket differs")
+	}
 	root := token.Root(make([]byte, token.RootSize))
 	if _, err := root.MintNode(letters(events.MaxID), expires, time.Hour); err != nil {
 		t.Error(err)

@@ -1,0 +1,185 @@
+package events_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/spillway-sfu/spillway/events"
+)
+
+var allBorders = []events.Border{
+	events.FromClient, events.ToClient, events.FromNode, events.ToNode, events.FromSDK, events.ToSDK, events.FromBus,
+}
+
+// golden is the text of testdata/NAME.json, where NAME is a message's Go type.
+func golden(t testing.TB, name string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// borderOf is a border that the message of this Go type may cross.
+func borderOf(t testing.TB, name string) events.Border {
+	t.Helper()
+	for _, b := range allBorders {
+		for _, m := range events.Messages(b) {
+			if reflect.TypeOf(m).Name() == name {
+				return b
+			}
+		}
+	}
+	t.Fatalf("no border takes %s", name)
+	return ""
+}
+
+func TestEveryMessageHasAGoldenThatComesBackTheSame(t *testing.T) {
+	for _, b := range allBorders {
+		messages := events.Messages(b)
+		if len(messages) == 0 {
+			t.Errorf("nothing may cross %s", b)
+		}
+		for action, m := range messages {
+			name := reflect.TypeOf(m).Name()
+			t.Run(string(b)+"/"+name, func(t *testing.T) {
+				raw := golden(t, name)
+				decoded, err := events.Decode(b, raw)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := reflect.TypeOf(decoded); got != reflect.TypeOf(m) {
+					t.Fatalf("decoded as %s", got)
+				}
+				again, err := json.Marshal(decoded)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var compact bytes.Buffer
+				if err := json.Compact(&compact, raw); err != nil {
+					t.Fatal(err)
+				}
+				if compact.String() != string(again) {
+					t.Errorf("golden  %s\nencoded %s", compact.String(), again)
+				}
+				var head events.Header
+				if err := json.Unmarshal(raw, &head); err != nil || head.Action != action {
+					t.Errorf("golden's action is %q, %v", head.Action, err)
+				}
+			})
+		}
+	}
+}
+
+func TestEveryGoldenIsAMessage(t *testing.T) {
+	paths, err := filepath.Glob("testdata/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		borderOf(t, strings.TrimSuffix(filepath.Base(path), ".json"))
+	}
+}
+
+// A golden shows every field, so that a field that is added without thinking of
+// its golden is noticed, here and by the tests of the other languages.
+func TestGoldensShowEveryField(t *testing.T) {
+	never := map[string]bool{"Answered.fault": true} // excludes answer
+	for _, b := range allBorders {
+		for _, m := range events.Messages(b) {
+			typ := reflect.TypeOf(m)
+			var value any
+			if err := json.Unmarshal(golden(t, typ.Name()), &value); err != nil {
+				t.Fatal(err)
+			}
+			for _, missing := range unshown(typ, typ.Name(), value) {
+				if !never[missing] {
+					t.Errorf("testdata/%s.json does not show %s", typ.Name(), missing)
+				}
+			}
+		}
+	}
+}
+
+// unshown lists the fields of a type that value, its decoded JSON, nowhere has.
+func unshown(typ reflect.Type, path string, value any) []string {
+	switch typ.Kind() {
+	case reflect.Pointer:
+		return unshown(typ.Elem(), path, value)
+	case reflect.Slice:
+		// A field counts as shown when any element has it.
+		elements, _ := value.([]any)
+		shown := map[string]int{}
+		for _, e := range elements {
+			for _, missing := range unshown(typ.Elem(), path, e) {
+				shown[missing]++
+			}
+		}
+		var missing []string
+		for field, times := range shown {
+			if times == len(elements) {
+				missing = append(missing, field)
+			}
+		}
+		if len(elements) == 0 {
+			missing = append(missing, path+"[]")
+		}
+		return missing
+	case reflect.Struct:
+		object, _ := value.(map[string]any)
+		var missing []string
+		for i := range typ.NumField() {
+			f := typ.Field(i)
+			if f.Anonymous {
+				missing = append(missing, unshown(f.Type, path, value)...)
+				continue
+			}
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			at := path + "." + name
+			if inner, ok := object[name]; ok {
+				missing = append(missing, unshown(f.Type, at, inner)...)
+			} else {
+				missing = append(missing, at)
+			}
+		}
+		return missing
+	}
+	return nil
+}
+
+func TestGoldenOffersUnpackToTheSDPBesideThem(t *testing.T) {
+	read := func(path string) string {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	field := func(name, key string) string {
+		var m map[string]any
+		if err := json.Unmarshal(golden(t, name), &m); err != nil {
+			t.Fatal(err)
+		}
+		packed, _ := m[key].(string)
+		sdp, err := events.Unpack(packed)
+		if err != nil {
+			t.Fatalf("%s.%s: %v", name, key, err)
+		}
+		return sdp
+	}
+	offer, answer := read("testdata/offer.sdp"), read("testdata/answer.sdp")
+	for _, pair := range []struct{ got, want string }{
+		{field("Join", "offer"), offer}, {field("Offer", "offer"), offer},
+		{field("Answer", "answer"), answer}, {field("Answered", "answer"), answer},
+	} {
+		if pair.got != pair.want {
+			t.Errorf("unpacked %.80q…, want %.80q…", pair.got, pair.want)
+		}
+	}
+}
