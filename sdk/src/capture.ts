@@ -1,0 +1,78 @@
+import { mediaError, SpillwayError } from "./errors.js";
+
+/** How to open a camera. */
+export interface VideoCaptureOptions {
+  deviceId?: string;
+  /** Wanted size in pixels and frames a second; the device comes as near as it can. */
+  width?: number;
+  height?: number;
+  frameRate?: number;
+}
+
+/** How to open a microphone. All processing is on unless switched off. */
+export interface AudioCaptureOptions {
+  deviceId?: string;
+  echoCancellation?: boolean;
+  noiseSuppression?: boolean;
+  autoGainControl?: boolean;
+}
+
+/** How to share a screen. */
+export interface ScreenShareOptions {
+  /** Whether to ask for the sound, too. */
+  audio?: boolean;
+}
+
+/** Opens a camera. Rejects with a `media_…` code. */
+export async function openCamera(options: VideoCaptureOptions): Promise<MediaStreamTrack> {
+  const { deviceId, width = 1280, height = 720, frameRate = 30 } = options;
+  const stream = await userMedia({
+    video: { ...exactly(deviceId), width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: frameRate, max: frameRate } },
+  }, "the camera");
+  return first(stream, "the camera");
+}
+
+/** Opens a microphone. Rejects with a `media_…` code. */
+export async function openMicrophone(options: AudioCaptureOptions): Promise<MediaStreamTrack> {
+  const { deviceId, echoCancellation = true, noiseSuppression = true, autoGainControl = true } = options;
+  const stream = await userMedia(
+    { audio: { ...exactly(deviceId), echoCancellation, noiseSuppression, autoGainControl } }, "the microphone");
+  return first(stream, "the microphone");
+}
+
+/** Lets the person choose a screen; the second track is its sound, if there is any. Rejects with a `media_…` code. */
+export async function openScreen(options: ScreenShareOptions): Promise<[MediaStreamTrack, MediaStreamTrack?]> {
+  let stream: MediaStream;
+  try {
+    stream = await navigator.mediaDevices.getDisplayMedia({
+      video: { frameRate: { ideal: 15, max: 30 } }, audio: options.audio ?? false,
+    });
+  } catch (cause) {
+    throw mediaError(cause, "the screen");
+  }
+  const picture = first(stream, "the screen");
+  picture.contentHint = "detail";
+  const sound = stream.getAudioTracks()[0];
+  return sound ? [picture, sound] : [picture];
+}
+
+async function userMedia(constraints: MediaStreamConstraints, what: string): Promise<MediaStream> {
+  // Pages that were not loaded over https have no mediaDevices, whatever the types say.
+  const devices = navigator.mediaDevices as MediaDevices | undefined;
+  if (!devices) throw new SpillwayError("media_denied", `${what} can only be used by pages loaded over https`);
+  try {
+    return await devices.getUserMedia(constraints);
+  } catch (cause) {
+    throw mediaError(cause, what);
+  }
+}
+
+function first(stream: MediaStream, what: string): MediaStreamTrack {
+  const track = stream.getTracks().find((t) => t.kind === "video") ?? stream.getTracks()[0];
+  if (!track) throw new SpillwayError("media_missing", `${what} gave nothing`);
+  return track;
+}
+
+function exactly(deviceId: string | undefined): { deviceId?: { exact: string } } {
+  return deviceId ? { deviceId: { exact: deviceId } } : {};
+}

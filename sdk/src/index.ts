@@ -1,0 +1,21 @@
+/**
+ * Spillway in a browser: join a room, see and hear who is in it, be seen and heard.
+ *
+ *     const room = await connect("wss://…/ws", token);
+ *     room.on(RoomEvent.TrackSubscribed, (track) => document.body.append(track.attach()));
+ *     await room.localParticipant.setCameraEnabled(true);
+ *
+ * @module
+ */
+export type { AudioCaptureOptions, ScreenShareOptions, VideoCaptureOptions } from "./capture.js";
+export type { Listener } from "./emitter.js";
+export { isRetryable, SpillwayError, type ErrorCode, type LocalCode } from "./errors.js";
+export type { Code, Role, Source, WaitStage } from "./events.js";
+export { LocalParticipant, LocalTrack, LocalTrackPublication } from "./local.js";
+export { Participant, TrackPublication, type Kind } from "./publication.js";
+export { RemoteParticipant, RemoteTrack, RemoteTrackPublication } from "./remote.js";
+export { RoomEvent, type ConnectionState, type RoomEvents, type WaitInfo } from "./room-events.js";
+export { connect, Room, type ConnectOptions, type RoomOptions } from "./room.js";
+export type { CloseReason } from "./session.js";
+export type { RoomStats, StreamStats } from "./stats.js";
+export type { TokenSource } from "./token.js";

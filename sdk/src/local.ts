@@ -1,0 +1,295 @@
+import { openCamera, openMicrophone, openScreen, type AudioCaptureOptions, type ScreenShareOptions, type VideoCaptureOptions } from "./capture.js";
+import { SpillwayError } from "./errors.js";
+import { Version, type Role, type Source, type Track } from "./events.js";
+import { layersOf } from "./layers.js";
+import type { Peer } from "./peer.js";
+import { kindOf, newElement, Participant, play, TrackPublication, type Kind } from "./publication.js";
+
+/** One's own track. */
+export class LocalTrack {
+  readonly source: Source;
+  readonly kind: Kind;
+  readonly #elements = new Set<HTMLMediaElement>();
+  #track: MediaStreamTrack | undefined;
+
+  /** @internal */
+  constructor(source: Source) {
+    this.source = source;
+    this.kind = kindOf(source);
+  }
+
+  /** The browser's track; undefined while the camera is off. */
+  get mediaStreamTrack(): MediaStreamTrack | undefined {
+    return this.#track;
+  }
+
+  /** Shows one's own picture in an element, by default a new one. Nobody hears themselves: sound stays off. */
+  attach(element: HTMLMediaElement = newElement(this.kind)): HTMLMediaElement {
+    element.muted = true;
+    this.#elements.add(element);
+    play(element, this.#track);
+    return element;
+  }
+
+  /** Takes the track off an element, by default off all, and returns them. */
+  detach(element?: HTMLMediaElement): HTMLMediaElement[] {
+    const elements = element ? [element] : [...this.#elements];
+    for (const e of elements) if (this.#elements.delete(e)) e.srcObject = null;
+    return elements;
+  }
+
+  /** @internal */
+  replace(track: MediaStreamTrack | undefined): void {
+    if (track !== this.#track) this.#track?.stop();
+    this.#track = track;
+    for (const element of this.#elements) play(element, track);
+  }
+}
+
+/** What oneself offers from one source. */
+export class LocalTrackPublication extends TrackPublication {
+  readonly track: LocalTrack;
+
+  /** @internal */
+  constructor(source: Source) {
+    super({ source, muted: true });
+    this.track = new LocalTrack(source);
+  }
+
+  /** @internal Takes another device's track, or none; says what it is like. */
+  put(track: MediaStreamTrack | undefined, muted: boolean): void {
+    this.track.replace(track);
+    const { width = 0, height = 0 } = track?.getSettings() ?? {};
+    const size = this.kind === "video" && width > 0 && height > 0 ? { width, height } : {};
+    this.update({ source: this.source, ...(muted ? { muted } : {}), ...size });
+  }
+}
+
+/** How devices are opened unless a call says otherwise. */
+export interface CaptureDefaults {
+  video: VideoCaptureOptions;
+  audio: AudioCaptureOptions;
+}
+
+/** What the local participant tells the room. @internal */
+export interface LocalHost {
+  onPublished(publication: LocalTrackPublication): void;
+  onUnpublished(publication: LocalTrackPublication): void;
+  onMuted(publication: LocalTrackPublication): void;
+  onDeviceError(error: SpillwayError, source: Source): void;
+}
+
+/**
+ * Oneself. What is published is kept over reconnects, and can be set up before
+ * the room is joined. All methods may be called at any time, also twice at once:
+ * calls about the same source are carried out one after the other.
+ */
+export class LocalParticipant extends Participant<LocalTrackPublication> {
+  /** @internal */
+  readonly capture: CaptureDefaults;
+  readonly #host: LocalHost;
+  readonly #turns = new Map<Source, Promise<unknown>>();
+  #peer: Peer | undefined;
+  #revision = 0;
+  #identity = "";
+  #name = "";
+  #role: Role | undefined;
+
+  /** @internal */
+  constructor(host: LocalHost, capture: CaptureDefaults) {
+    super();
+    this.#host = host;
+    this.capture = capture;
+  }
+
+  /** Empty until the room is joined. */
+  get identity(): string {
+    return this.#identity;
+  }
+
+  get name(): string {
+    return this.#name || this.#identity;
+  }
+
+  /** What the token allows; undefined until the room is joined. */
+  get role(): Role | undefined {
+    return this.#role;
+  }
+
+  /** Switches the camera on or off. Off closes the device. Rejects with a `media_…` code. */
+  setCameraEnabled(enabled: boolean, options?: VideoCaptureOptions): Promise<LocalTrackPublication | undefined> {
+    return this.#inTurn("camera", async () => {
+      if (enabled === this.isCameraEnabled && !options) return this.publications.get("camera");
+      if (!enabled) return this.#mute("camera", undefined);
+      this.#mayPublish();
+      return this.#put("camera", await openCamera({ ...this.capture.video, ...options }));
+    });
+  }
+
+  /** Switches the microphone on or off. Off keeps the device open, so that on is instant. Rejects with a `media_…` code. */
+  setMicrophoneEnabled(enabled: boolean, options?: AudioCaptureOptions): Promise<LocalTrackPublication | undefined> {
+    return this.#inTurn("microphone", async () => {
+      const publication = this.publications.get("microphone");
+      if (enabled === this.isMicrophoneEnabled && !options) return publication;
+      if (!enabled) return this.#mute("microphone", publication?.track.mediaStreamTrack);
+      this.#mayPublish();
+      const open = publication?.track.mediaStreamTrack;
+      if (open?.readyState === "live" && !options) return this.#put("microphone", open);
+      return this.#put("microphone", await openMicrophone({ ...this.capture.audio, ...options }));
+    });
+  }
+
+  /** Begins or ends sharing a screen, which the browser lets the person choose. Rejects with a `media_…` code. */
+  setScreenShareEnabled(enabled: boolean, options: ScreenShareOptions = {}): Promise<LocalTrackPublication | undefined> {
+    return this.#inTurn("screen", async () => {
+      if (enabled === this.isScreenShareEnabled) return this.publications.get("screen");
+      if (!enabled) {
+        this.#remove("screen_audio");
+        return this.#remove("screen");
+      }
+      this.#mayPublish();
+      const [picture, sound] = await openScreen(options);
+      if (sound) this.#put("screen_audio", sound);
+      return this.#put("screen", picture);
+    });
+  }
+
+  /** Publishes a track that the page opened itself; it is stopped when it is unpublished or replaced. */
+  publishTrack(track: MediaStreamTrack, options: { source: Source }): Promise<LocalTrackPublication> {
+    return this.#inTurn(options.source, async () => {
+      this.#mayPublish();
+      if (track.kind !== kindOf(options.source)) throw new SpillwayError("bad_state", `${options.source} is not ${track.kind}`);
+      return this.#put(options.source, track);
+    });
+  }
+
+  /** Takes a source back altogether. */
+  unpublishTrack(source: Source): Promise<LocalTrackPublication | undefined> {
+    return this.#inTurn(source, async () => this.#remove(source));
+  }
+
+  /** @internal Sends over this peer from now on, everything anew. */
+  bind(peer: Peer): void {
+    this.#peer = peer;
+    this.#revision = 0;
+    this.#tell();
+    for (const source of this.publications.keys()) this.#send(source);
+  }
+
+  /** @internal */
+  unbind(): void {
+    this.#peer = undefined;
+  }
+
+  /** @internal Takes what the roster says about oneself. */
+  become(self: { identity: string; name: string; role: Role }): void {
+    const changed = this.#role !== self.role;
+    this.#identity = self.identity;
+    this.#name = self.name;
+    this.#role = self.role;
+    if (!changed || !this.#peer) return;
+    this.#tell();
+    for (const source of this.publications.keys()) this.#send(source);
+  }
+
+  /** @internal Closes all devices. */
+  stop(): void {
+    for (const source of [...this.publications.keys()]) this.#remove(source);
+    this.#role = undefined;
+  }
+
+  #inTurn<T>(source: Source, work: () => Promise<T>): Promise<T> {
+    const turn = (this.#turns.get(source) ?? Promise.resolve()).then(work, work);
+    this.#turns.set(source, turn);
+    return turn;
+  }
+
+  #mayPublish(): void {
+    if (this.#role === "viewer") throw new SpillwayError("token_no_permission", "viewers do not publish");
+  }
+
+  #put(source: Source, track: MediaStreamTrack): LocalTrackPublication {
+    const known = this.publications.get(source);
+    const publication = known ?? new LocalTrackPublication(source);
+    const wasMuted = publication.isMuted;
+    if (publication.track.mediaStreamTrack !== track) {
+      track.addEventListener("ended", () => this.#ended(publication, track), { once: true });
+    }
+    track.enabled = true;
+    publication.put(track, false);
+    this.publications.set(source, publication);
+    this.#tell();
+    this.#send(source);
+    if (!known) this.#host.onPublished(publication);
+    else if (wasMuted) this.#host.onMuted(publication);
+    return publication;
+  }
+
+  #mute(source: Source, keep: MediaStreamTrack | undefined): LocalTrackPublication | undefined {
+    const publication = this.publications.get(source);
+    if (!publication || publication.isMuted) return publication;
+    if (keep) keep.enabled = false;
+    publication.put(keep, true);
+    this.#tell();
+    this.#send(source);
+    this.#host.onMuted(publication);
+    return publication;
+  }
+
+  #remove(source: Source): LocalTrackPublication | undefined {
+    const publication = this.publications.get(source);
+    if (!publication) return undefined;
+    this.publications.delete(source);
+    this.#tell();
+    this.#send(source);
+    publication.put(undefined, true);
+    this.#host.onUnpublished(publication);
+    return publication;
+  }
+
+  /** The device went away, or the person stopped sharing in the browser's own bar. */
+  #ended(publication: LocalTrackPublication, track: MediaStreamTrack): void {
+    const { source } = publication;
+    if (this.publications.get(source) !== publication || publication.track.mediaStreamTrack !== track) return;
+    if (source === "screen" || source === "screen_audio") {
+      void this.unpublishTrack(source);
+      return;
+    }
+    void this.#inTurn(source, async () => this.#mute(source, undefined));
+    this.#host.onDeviceError(new SpillwayError("media_missing", `the ${source} went away`), source);
+  }
+
+  get #published(): Track[] {
+    return this.#role === "viewer" ? [] : [...this.publications.values()].map((p) => p.info);
+  }
+
+  /** Tells the node everything that is published. Said before it is sent, so that the node knows the first packet. */
+  #tell(): void {
+    this.#revision += 1;
+    this.#peer?.send({ action: "tracks", v: Version, revision: this.#revision, tracks: this.#published });
+  }
+
+  #send(source: Source): void {
+    const sender = this.#peer?.sender(source);
+    if (!sender) return;
+    const publication = this.publications.get(source);
+    const track = this.#role === "viewer" ? undefined : publication?.track.mediaStreamTrack;
+    void place(sender, source, track ?? null).catch((cause: unknown) => {
+      if (this.#peer?.sender(source) !== sender) return; // the connection ended meanwhile
+      this.#host.onDeviceError(new SpillwayError("media_failed", `the ${source} cannot be sent`, { cause }), source);
+    });
+  }
+}
+
+/** Puts a track on a sender, with bitrates that fit the picture's size. */
+async function place(sender: RTCRtpSender, source: Source, track: MediaStreamTrack | null): Promise<void> {
+  await sender.replaceTrack(track);
+  const { width, height, frameRate = 30 } = track?.getSettings() ?? {};
+  if (track?.kind !== "video" || !width || !height) return;
+  const parameters = sender.getParameters();
+  for (const layer of layersOf(source, { width, height, frameRate })) {
+    const encoding = parameters.encodings.find((e) => e.rid === layer.rid);
+    if (encoding) Object.assign(encoding, layer);
+  }
+  await sender.setParameters(parameters);
+}

@@ -1,0 +1,366 @@
+import type { AudioCaptureOptions, VideoCaptureOptions } from "./capture.js";
+import { Emitter } from "./emitter.js";
+import { Engine } from "./engine.js";
+import { SpillwayError } from "./errors.js";
+import { MaxAudioStreams, MaxVideoStreams, Version, type Member, type Role, type Speaker, type ToSDK } from "./events.js";
+import { LocalParticipant } from "./local.js";
+import type { Peer } from "./peer.js";
+import type { Participant } from "./publication.js";
+import { Reception, type Owned } from "./reception.js";
+import { RemoteParticipant } from "./remote.js";
+import type { ConnectionState, RoomEvents, WaitInfo } from "./room-events.js";
+import { compareRosters, emptyRoster, takeDelta, takeSnapshot, type Roster, type Taken } from "./roster.js";
+import type { State } from "./session.js";
+import { summarise, type RoomStats, type Sample } from "./stats.js";
+import type { TokenSource } from "./token.js";
+
+/** How a room behaves. */
+export interface RoomOptions {
+  /** What to be; by default whatever the token allows. */
+  role?: Role;
+  /** How many people can be heard at a time; 3, at most 16. */
+  audioStreams?: number;
+  /** How many videos can be seen at a time; 9, at most 49. */
+  videoStreams?: number;
+  /** Video codecs that may be used, preferred ones first; VP8 always may. */
+  videoCodecs?: readonly string[];
+  /** How the camera is opened unless a call says otherwise. */
+  videoCapture?: VideoCaptureOptions;
+  /** How the microphone is opened unless a call says otherwise. */
+  audioCapture?: AudioCaptureOptions;
+  /** Whether the room plays the sound it receives; true. */
+  playAudio?: boolean;
+  /** Whether closing the page leaves the room; true. */
+  leaveOnPageHide?: boolean;
+  /** Takes what a developer may want to know of; console.debug. */
+  log?: (text: string) => void;
+}
+
+/** How one call of connect() behaves. */
+export interface ConnectOptions {
+  /** Gives up, rejecting with code `aborted`. */
+  signal?: AbortSignal;
+}
+
+/**
+ * A room: who is in it, what they offer, and oneself. It can be connected, left
+ * and connected again any number of times.
+ */
+export class Room extends Emitter<RoomEvents> {
+  /** Oneself. */
+  readonly localParticipant: LocalParticipant;
+  /** The others, by identity, in the order in which they joined. */
+  readonly remoteParticipants: ReadonlyMap<string, RemoteParticipant>;
+  readonly #people = new Map<string, RemoteParticipant>();
+  readonly #options: RoomOptions;
+  readonly #engine: Engine;
+  readonly #reception: Reception;
+  readonly #log: (text: string) => void;
+  #roster: Roster = emptyRoster;
+  #speakers: readonly Participant[] = [];
+  #wantRevision = 0;
+  #sample: Sample | undefined;
+  #joinedBefore = false;
+
+  constructor(options: RoomOptions = {}) {
+    super();
+    this.#options = options;
+    this.#log = options.log ?? ((text) => console.debug(`spillway: ${text}`));
+    this.remoteParticipants = this.#people;
+    this.localParticipant = new LocalParticipant({
+      onPublished: (publication) => this.emit("localTrackPublished", publication),
+      onUnpublished: (publication) => this.emit("localTrackUnpublished", publication),
+      onMuted: (publication) => this.emit(publication.isMuted ? "trackMuted" : "trackUnmuted", publication, this.localParticipant),
+      onDeviceError: (error, source) => this.emit("mediaDevicesError", error, source),
+    }, { video: { ...options.videoCapture }, audio: { ...options.audioCapture } });
+    this.#reception = new Reception(options.playAudio ?? true, {
+      find: (identity, source) => this.#find(identity, source),
+      onWanted: () => this.#sendWant(),
+      onSubscribed: ({ publication, participant }) => this.emit("trackSubscribed", publication.track, publication, participant),
+      onUnsubscribed: ({ publication, participant }) => this.emit("trackUnsubscribed", publication.track, publication, participant),
+      onPaused: ({ publication, participant }) =>
+        this.emit("trackStreamStateChanged", publication, publication.isPaused ? "paused" : "active", participant),
+      onSoundBlocked: (blocked) => this.emit("audioPlaybackStatusChanged", !blocked),
+    });
+    this.#engine = new Engine({
+      onState: (state, before) => this.#onState(state, before),
+      onPeer: (peer) => this.#onPeer(peer),
+      onPeerGone: () => this.#onPeerGone(),
+      onMessage: (message) => this.#onMessage(message),
+      onOddity: (text) => this.#log(text),
+      crowd: () => this.#crowd(),
+    });
+    if (options.leaveOnPageHide ?? true) globalThis.addEventListener?.("pagehide", () => this.#engine.disconnect());
+  }
+
+  /** The state of the connection. */
+  get state(): ConnectionState {
+    return this.#engine.state.name;
+  }
+
+  /** The room's name; empty until it is joined. */
+  get name(): string {
+    return this.#roster.room;
+  }
+
+  /** The node that carries oneself; empty when there is none. */
+  get node(): string {
+    const state = this.#engine.state;
+    return state.name === "joined" ? state.seat.node : "";
+  }
+
+  /** What is known about the node that is being started; undefined unless the state is `waiting` or `reconnecting`. */
+  get waiting(): WaitInfo | undefined {
+    const state = this.#engine.state;
+    const wait = "attempt" in state ? state.attempt.wait : undefined;
+    if (!wait) return undefined;
+    const remainingMs = Math.max(0, wait.estimateMs - (performance.now() - wait.toldAt));
+    return { since: new Date(wait.sinceMs), remainingMs, stage: wait.stage };
+  }
+
+  /** What went wrong; undefined unless the state is `error`. */
+  get error(): SpillwayError | undefined {
+    const state = this.#engine.state;
+    return state.name === "error" ? new SpillwayError(state.code, state.text) : undefined;
+  }
+
+  /** Who speaks, the loudest first. */
+  get activeSpeakers(): readonly Participant[] {
+    return this.#speakers;
+  }
+
+  /** Whether the browser lets sound be heard. */
+  get canPlaybackAudio(): boolean {
+    return !this.#reception.audio.isBlocked;
+  }
+
+  /**
+   * Joins the room that the token names. Waits, if it must, until a node has been
+   * started. Resolves when the participants are known. Rejects with a
+   * {@link SpillwayError} when that cannot be, `aborted` when it was called off.
+   */
+  connect(url: string, token: TokenSource, options: ConnectOptions = {}): Promise<void> {
+    const { signal } = options;
+    if (signal?.aborted) return Promise.reject(new SpillwayError("aborted", "connecting was called off"));
+    if (this.state !== "idle" && this.state !== "closed" && this.state !== "error") {
+      return Promise.reject(new SpillwayError("bad_state", `the room is ${this.state} already`));
+    }
+    const { audioStreams = 3, videoStreams = 9, videoCodecs = ["vp8"] } = this.#options;
+    return new Promise((resolve, reject) => {
+      const settle = (state: ConnectionState) => {
+        if (state !== "joined" && state !== "closed" && state !== "error") return;
+        this.off("connectionStateChanged", settle);
+        signal?.removeEventListener("abort", abort);
+        if (state === "joined") resolve();
+        else reject(this.error ?? new SpillwayError("aborted", "connecting was called off"));
+      };
+      const abort = () => void this.disconnect();
+      signal?.addEventListener("abort", abort);
+      this.on("connectionStateChanged", settle);
+      this.#engine.connect({
+        url, token, role: this.#options.role, videoCodecs,
+        streams: { audio: Math.min(audioStreams, MaxAudioStreams), video: Math.min(videoStreams, MaxVideoStreams) },
+      });
+    });
+  }
+
+  /** Leaves the room, or calls off a connect() under way. Closes camera and microphone. */
+  async disconnect(): Promise<void> {
+    this.#engine.disconnect();
+  }
+
+  /** Lets sound be heard; call it from a click when {@link canPlaybackAudio} is false. Resolves to whether it worked. */
+  startAudio(): Promise<boolean> {
+    return this.#reception.audio.start();
+  }
+
+  /** Uses another camera, microphone or loudspeaker from now on. Rejects with a `media_…` code. */
+  async switchActiveDevice(kind: MediaDeviceKind, deviceId: string): Promise<void> {
+    const local = this.localParticipant;
+    if (kind === "audiooutput") return this.#reception.audio.useDevice(deviceId);
+    if (kind === "videoinput") {
+      local.capture.video.deviceId = deviceId;
+      if (local.isCameraEnabled) await local.setCameraEnabled(true, { deviceId });
+      return;
+    }
+    local.capture.audio.deviceId = deviceId;
+    if (local.isMicrophoneEnabled) await local.setMicrophoneEnabled(true, { deviceId });
+  }
+
+  /** How the connection is doing; undefined when there is none. Rates are means since the call before. */
+  async getStats(): Promise<RoomStats | undefined> {
+    const peer = this.#engine.peer;
+    if (!peer) return undefined;
+    const report = await peer.connection.getStats();
+    const entries = [...(report as ReadonlyMap<string, Record<string, unknown>>).values()];
+    const sample: Sample = { at: performance.now(), entries };
+    const { camera = "", microphone = "", screen = "", screenAudio = "" } = peer.media;
+    const stats = summarise(sample, this.#sample, {
+      node: this.node, rttMs: this.#engine.rttMs, carried: this.#reception.carried,
+      sources: new Map([[camera, "camera"], [microphone, "microphone"], [screen, "screen"], [screenAudio, "screen_audio"]]),
+    });
+    this.#sample = sample;
+    return stats;
+  }
+
+  #onState(state: State, before: State): void {
+    if (state.name === "joined") {
+      this.emit("connectionStateChanged", "joined");
+      this.emit(this.#joinedBefore ? "reconnected" : "connected");
+      this.#joinedBefore = true;
+      return;
+    }
+    const wait = "attempt" in state ? state.attempt.wait : undefined;
+    const waitBefore = "attempt" in before ? before.attempt.wait : undefined;
+    if (state.name !== before.name) {
+      if (state.name === "closed" || state.name === "error") this.#clear();
+      this.emit("connectionStateChanged", state.name);
+      if (state.name === "reconnecting") this.emit("reconnecting");
+      if (state.name === "closed") this.emit("disconnected", state.reason, undefined);
+      if (state.name === "error") this.emit("disconnected", undefined, this.error);
+    }
+    if (wait && wait !== waitBefore && this.waiting) this.emit("waiting", this.waiting);
+  }
+
+  #onPeer(peer: Peer): void {
+    const state = this.#engine.state;
+    const seat = "attempt" in state ? state.attempt.seat : undefined;
+    if (seat) this.localParticipant.become({ identity: seat.identity, name: this.localParticipant.name, role: seat.role });
+    this.#wantRevision = 0;
+    this.#sample = undefined;
+    this.#roster = { ...this.#roster, seq: -1, arriving: undefined, gap: false };
+    this.localParticipant.bind(peer);
+    this.#reception.bind(peer);
+    this.#sendWant();
+  }
+
+  #onPeerGone(): void {
+    this.localParticipant.unbind();
+    this.#reception.unbind();
+    this.#setSpeakers([]);
+  }
+
+  #onMessage(message: ToSDK): void {
+    switch (message.action) {
+      case "snapshot":
+        return this.#take(takeSnapshot(this.#roster, message));
+      case "delta":
+        return this.#take(takeDelta(this.#roster, message));
+      case "streams":
+        return this.#reception.take(message);
+      case "speakers":
+        return this.#setSpeakers(message.speakers);
+      case "error":
+        return this.#log(`the node says ${message.code}: ${message.text}`);
+      default:
+        return undefined;
+    }
+  }
+
+  #take({ roster, resync }: Taken): void {
+    const before = this.#roster;
+    this.#roster = roster;
+    if (resync) this.#engine.send({ action: "resync", v: Version });
+    if (roster.members === before.members) return;
+    const self = roster.members.get(roster.self);
+    if (self) this.#becomeSelf(self, before.members.get(roster.self));
+    const { joined, left, changed } = compareRosters(before, roster);
+    for (const member of left) this.#remove(member.identity);
+    for (const member of joined) this.#add(member);
+    for (const { before: old, after } of changed) this.#change(old, after);
+    this.#reception.reconcile();
+    if (roster.seq >= 0) this.#engine.admitted();
+  }
+
+  #becomeSelf(self: Member, before: Member | undefined): void {
+    const { identity, name = "", role } = self;
+    this.localParticipant.become({ identity, name, role });
+    if (before && (before.role !== role || before.name !== self.name)) this.emit("participantChanged", this.localParticipant);
+  }
+
+  #add(member: Member): void {
+    const participant = new RemoteParticipant(this.#reception, member);
+    this.#people.set(member.identity, participant);
+    const { published } = participant.update(member);
+    this.emit("participantConnected", participant);
+    for (const publication of published) this.emit("trackPublished", publication, participant);
+  }
+
+  #change(before: Member, after: Member): void {
+    const participant = this.#people.get(after.identity);
+    if (!participant) return;
+    const { published, unpublished, muted, unmuted } = participant.update(after);
+    if (unpublished.length > 0) this.#reception.reconcile();
+    for (const publication of unpublished) {
+      publication.track.detach();
+      this.emit("trackUnpublished", publication, participant);
+    }
+    for (const publication of published) this.emit("trackPublished", publication, participant);
+    for (const publication of muted) this.emit("trackMuted", publication, participant);
+    for (const publication of unmuted) this.emit("trackUnmuted", publication, participant);
+    const facts = (m: Member) => JSON.stringify([m.name, m.metadata, m.role]);
+    if (facts(before) !== facts(after)) this.emit("participantChanged", participant);
+  }
+
+  #remove(identity: string): void {
+    const participant = this.#people.get(identity);
+    if (!participant) return;
+    this.#people.delete(identity);
+    this.#reception.reconcile();
+    for (const publication of participant.trackPublications.values()) publication.track.detach();
+    if (this.#speakers.includes(participant)) {
+      this.#speakers = this.#speakers.filter((p) => p !== participant);
+      this.emit("activeSpeakersChanged", this.#speakers);
+    }
+    this.emit("participantDisconnected", participant);
+  }
+
+  #setSpeakers(speakers: readonly Speaker[]): void {
+    const levels = new Map(speakers.map((s) => [s.participant, s.level]));
+    const everybody: Participant[] = [this.localParticipant, ...this.#people.values()];
+    for (const participant of everybody) participant.setSpeaking(levels.get(participant.identity));
+    const now = speakers.flatMap((s) => everybody.find((p) => p.identity === s.participant) ?? []);
+    if (now.length === 0 && this.#speakers.length === 0) return;
+    this.#speakers = now;
+    this.emit("activeSpeakersChanged", now);
+  }
+
+  #sendWant(): void {
+    const wanted = this.#reception.wanted;
+    if (wanted.length === 0 && this.#wantRevision === 0) return;
+    this.#wantRevision += 1;
+    this.#engine.send({ action: "want", v: Version, revision: this.#wantRevision, video: wanted });
+  }
+
+  #find(identity: string, source: Owned["publication"]["source"]): Owned | undefined {
+    const participant = this.#people.get(identity);
+    const publication = participant?.getTrackPublication(source);
+    return participant && publication ? { participant, publication } : undefined;
+  }
+
+  /** The stage comes back first, so that there is something to see for the others. */
+  #crowd(): { crowd: number; ahead: number } {
+    const members = [...this.#roster.members.values()];
+    const stage = members.filter((m) => m.role === "publisher").length;
+    if (this.localParticipant.role !== "viewer") return { crowd: stage, ahead: 0 };
+    return { crowd: members.length - stage, ahead: stage };
+  }
+
+  #clear(): void {
+    for (const identity of [...this.#people.keys()]) this.#remove(identity);
+    this.#setSpeakers([]);
+    this.localParticipant.stop();
+    this.#roster = emptyRoster;
+    this.#sample = undefined;
+    this.#joinedBefore = false;
+  }
+}
+
+/** Makes a room and joins it: see {@link Room.connect}. */
+export async function connect(
+  url: string, token: TokenSource, options: RoomOptions & ConnectOptions = {},
+): Promise<Room> {
+  const room = new Room(options);
+  await room.connect(url, token, options);
+  return room;
+}

@@ -1,0 +1,94 @@
+import type { Delta, Member, Snapshot } from "./events.js";
+
+/** Who is in the room, as the node tells it. A value: functions return new ones. */
+export interface Roster {
+  /** The number of the last delta taken; -1 before the first snapshot. */
+  readonly seq: number;
+  readonly room: string;
+  readonly self: string;
+  /** Everybody, oneself included, by identity, in the order in which they joined. */
+  readonly members: ReadonlyMap<string, Member>;
+  /** The snapshot that is arriving, if one is. */
+  readonly arriving: Arriving | undefined;
+  /** Whether a gap was seen and the snapshot that heals it has not come yet. */
+  readonly gap: boolean;
+}
+
+interface Arriving {
+  readonly seq: number;
+  readonly parts: ReadonlyMap<number, Snapshot>;
+  /** Deltas that came in between, to be taken afterwards. */
+  readonly later: readonly Delta[];
+}
+
+/** The roster before anything is known. */
+export const emptyRoster: Roster = {
+  seq: -1, room: "", self: "", members: new Map(), arriving: undefined, gap: false,
+};
+
+/** A new roster, and whether the node must now be asked for the whole snapshot. */
+export interface Taken {
+  readonly roster: Roster;
+  readonly resync: boolean;
+}
+
+/** Takes one part of a snapshot; the roster changes when the last one is there. */
+export function takeSnapshot(roster: Roster, part: Snapshot): Taken {
+  const same = roster.arriving?.seq === part.seq ? roster.arriving : undefined;
+  const parts = new Map(same?.parts).set(part.part, part);
+  const later = roster.arriving?.later ?? [];
+  if (parts.size < part.parts) {
+    return { roster: { ...roster, arriving: { seq: part.seq, parts, later } }, resync: false };
+  }
+  const members = [...parts.values()].sort((a, b) => a.part - b.part).flatMap((p) => p.members);
+  let whole: Taken = {
+    roster: {
+      seq: part.seq, room: part.room, self: part.self, members: ordered(members), arriving: undefined, gap: false,
+    },
+    resync: false,
+  };
+  for (const delta of later) whole = takeDelta(whole.roster, delta);
+  return whole;
+}
+
+/**
+ * Takes a delta if it is the next; ignores what is older; keeps it for later while
+ * a snapshot arrives. A gap asks for the snapshot, once.
+ */
+export function takeDelta(roster: Roster, delta: Delta): Taken {
+  if (roster.arriving) {
+    const arriving = { ...roster.arriving, later: [...roster.arriving.later, delta] };
+    return { roster: { ...roster, arriving }, resync: false };
+  }
+  if (roster.seq < 0 || delta.seq <= roster.seq) return { roster, resync: false };
+  if (delta.seq > roster.seq + 1) return { roster: { ...roster, gap: true }, resync: !roster.gap };
+  const members = new Map(roster.members);
+  for (const identity of delta.gone ?? []) members.delete(identity);
+  for (const member of delta.changed ?? []) members.set(member.identity, member);
+  return { roster: { ...roster, seq: delta.seq, members: ordered([...members.values()]) }, resync: false };
+}
+
+function ordered(members: Member[]): Map<string, Member> {
+  const byAge = members.sort((a, b) => a.joinedMs - b.joinedMs || (a.identity < b.identity ? -1 : 1));
+  return new Map(byAge.map((m) => [m.identity, m]));
+}
+
+/** What changed between two rosters, as people see it: oneself left out. */
+export interface RosterChanges {
+  readonly joined: readonly Member[];
+  readonly left: readonly Member[];
+  readonly changed: readonly { before: Member; after: Member }[];
+}
+
+/** Compares two rosters; what did not change is the same object or has the same content. */
+export function compareRosters(before: Roster, after: Roster): RosterChanges {
+  const others = (r: Roster) => [...r.members.values()].filter((m) => m.identity !== after.self);
+  const joined: Member[] = [];
+  const changed: { before: Member; after: Member }[] = [];
+  for (const member of others(after)) {
+    const old = before.members.get(member.identity);
+    if (!old) joined.push(member);
+    else if (old !== member && JSON.stringify(old) !== JSON.stringify(member)) changed.push({ before: old, after: member });
+  }
+  return { joined, changed, left: others(before).filter((m) => !after.members.has(m.identity)) };
+}

@@ -1,0 +1,108 @@
+import type { Source, Stream } from "./events.js";
+import type { Kind } from "./publication.js";
+
+/** What one receive stream has received. */
+export interface StreamStats {
+  readonly mid: string;
+  readonly kind: Kind;
+  /** Whose publication it carries now; undefined when it is empty. */
+  readonly participant: string | undefined;
+  readonly source: Source | undefined;
+  readonly bytesReceived: number;
+  readonly packetsReceived: number;
+  readonly packetsLost: number;
+  readonly framesDecoded: number;
+  readonly framesPerSecond: number;
+  /** Size of the last picture, in pixels. */
+  readonly width: number;
+  readonly height: number;
+}
+
+/** How the connection is doing. Rates are means since the call before. */
+export interface RoomStats {
+  /** The node that carries this participant. */
+  readonly node: string;
+  /** To the node and back, in milliseconds. */
+  readonly rttMs: number | undefined;
+  readonly sendKbps: number;
+  readonly receiveKbps: number;
+  /** Shares of packets that were lost on the way here and on the way there, in percent. */
+  readonly receiveLossPercent: number;
+  readonly sendLossPercent: number;
+  readonly framesEncoded: number;
+  /** Sizes of the pictures that are sent, largest last. */
+  readonly sent: readonly { source: Source | undefined; rid: string; width: number; height: number; kbps: number }[];
+  readonly streams: readonly StreamStats[];
+}
+
+/** One look at a connection's statistics. */
+export interface Sample {
+  readonly at: number;
+  readonly entries: readonly Readonly<Record<string, unknown>>[];
+}
+
+/** What is known beside the statistics. */
+export interface StatsContext {
+  readonly node: string;
+  readonly rttMs: number | undefined;
+  readonly carried: ReadonlyMap<string, Stream>;
+  readonly sources: ReadonlyMap<string, Source>;
+}
+
+/** Makes the summary of two samples; without an earlier one, rates are 0. */
+export function summarise(now: Sample, before: Sample | undefined, context: StatsContext): RoomStats {
+  const seconds = before ? (now.at - before.at) / 1000 : 0;
+  const older = new Map(before?.entries.map((e) => [text(e["id"]), e]));
+  const kbps = (entry: Sample["entries"][number], field: string) => {
+    const old = older.get(text(entry["id"]));
+    return old && seconds > 0 ? Math.max(0, ((count(entry[field]) - count(old[field])) * 8) / 1000 / seconds) : 0;
+  };
+  const grown = (type: string, field: string) => sum(ofType(now, type), field) - (before ? sum(ofType(before, type), field) : 0);
+
+  const outbound = ofType(now, "outbound-rtp");
+  const lost = Math.max(0, grown("inbound-rtp", "packetsLost"));
+  const arrived = Math.max(0, grown("inbound-rtp", "packetsReceived"));
+  const reports = ofType(now, "remote-inbound-rtp").map((e) => count(e["fractionLost"]));
+  const pairRtt = ofType(now, "candidate-pair").map((e) => count(e["currentRoundTripTime"]) * 1000).find((rtt) => rtt > 0);
+  return {
+    node: context.node,
+    rttMs: pairRtt ?? context.rttMs,
+    sendKbps: outbound.reduce((total, e) => total + kbps(e, "bytesSent"), 0),
+    receiveKbps: ofType(now, "inbound-rtp").reduce((total, e) => total + kbps(e, "bytesReceived"), 0),
+    receiveLossPercent: lost + arrived > 0 ? (100 * lost) / (lost + arrived) : 0,
+    sendLossPercent: reports.length > 0 ? (100 * reports.reduce((a, b) => a + b, 0)) / reports.length : 0,
+    framesEncoded: sum(outbound, "framesEncoded"),
+    sent: outbound.filter((e) => e["kind"] === "video" && count(e["frameWidth"]) > 0).map((e) => ({
+      source: context.sources.get(text(e["mid"])), rid: text(e["rid"]), width: count(e["frameWidth"]), height: count(e["frameHeight"]),
+      kbps: kbps(e, "bytesSent"),
+    })).sort((a, b) => a.height - b.height),
+    streams: ofType(now, "inbound-rtp").map((e) => streamStats(e, context)),
+  };
+}
+
+function streamStats(e: Sample["entries"][number], context: StatsContext): StreamStats {
+  const mid = text(e["mid"]);
+  const stream = context.carried.get(mid);
+  return {
+    mid, kind: e["kind"] === "audio" ? "audio" : "video", participant: stream?.participant, source: stream?.source,
+    bytesReceived: count(e["bytesReceived"]), packetsReceived: count(e["packetsReceived"]), packetsLost: count(e["packetsLost"]),
+    framesDecoded: count(e["framesDecoded"]), framesPerSecond: count(e["framesPerSecond"]),
+    width: count(e["frameWidth"]), height: count(e["frameHeight"]),
+  };
+}
+
+function ofType(sample: Sample, type: string): Sample["entries"][number][] {
+  return sample.entries.filter((e) => e["type"] === type);
+}
+
+function sum(entries: Sample["entries"], field: string): number {
+  return entries.reduce((total, e) => total + count(e[field]), 0);
+}
+
+function count(value: unknown): number {
+  return typeof value === "number" && Number.isFinite(value) ? value : 0;
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
