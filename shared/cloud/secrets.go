@@ -2,8 +2,6 @@ package cloud
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,8 +15,7 @@ const (
 	secretRoot     = "root"      // base64 of 32 random bytes
 )
 
-// JoinKeysParameter, APIKeysParameter and RootParameter name the parameters of a
-// stack.
+// JoinKeysParameter names the parameter with the keys that sign join tokens.
 func JoinKeysParameter(stack string) string { return "/spillway/" + stack + "/" + secretJoinKeys }
 
 // APIKeysParameter names the parameter with the keys of the HTTP API.
@@ -28,38 +25,18 @@ func APIKeysParameter(stack string) string { return "/spillway/" + stack + "/" +
 // participant keys are derived.
 func RootParameter(stack string) string { return "/spillway/" + stack + "/" + secretRoot }
 
-// Secrets are a deployment's secrets; those that were not asked for are empty.
-type Secrets struct {
-	JoinKeys map[string]string
-	APIKeys  []string
-	Root     []byte
-}
-
-// LoadSecrets reads the named parameters of a stack in one request.
-func LoadSecrets(ctx context.Context, cfg aws.Config, stack string, parameters ...string) (Secrets, error) {
+// LoadSecrets reads parameters in one request: name → value.
+func LoadSecrets(ctx context.Context, cfg aws.Config, parameters ...string) (map[string]string, error) {
 	out, err := ssm.NewFromConfig(cfg).GetParameters(ctx, &ssm.GetParametersInput{Names: parameters, WithDecryption: aws.Bool(true)})
 	if err != nil {
-		return Secrets{}, fmt.Errorf("read secrets: %w", err)
+		return nil, fmt.Errorf("read secrets: %w", err)
 	}
 	if len(out.InvalidParameters) > 0 {
-		return Secrets{}, fmt.Errorf("read secrets: there is no %q", out.InvalidParameters)
+		return nil, fmt.Errorf("read secrets: there is no %q", out.InvalidParameters)
 	}
-	var s Secrets
+	values := map[string]string{}
 	for _, p := range out.Parameters {
-		var err error
-		switch *p.Name {
-		case JoinKeysParameter(stack):
-			err = json.Unmarshal([]byte(*p.Value), &s.JoinKeys)
-		case APIKeysParameter(stack):
-			err = json.Unmarshal([]byte(*p.Value), &s.APIKeys)
-		case RootParameter(stack):
-			if s.Root, err = base64.StdEncoding.DecodeString(*p.Value); err == nil && len(s.Root) != 32 {
-				err = fmt.Errorf("%d bytes, expected 32", len(s.Root))
-			}
-		}
-		if err != nil {
-			return Secrets{}, fmt.Errorf("secret %s is malformed: %w", *p.Name, err)
-		}
+		values[aws.ToString(p.Name)] = aws.ToString(p.Value)
 	}
-	return s, nil
+	return values, nil
 }

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-lambda-go/events"
+
+	"github.com/spillway-sfu/spillway/functions/wire"
+	"github.com/spillway-sfu/spillway/shared/token"
+)
+
+// request is what API Gateway asks a REQUEST authorizer of a WebSocket API.
+type request struct {
+	MethodArn             string            `json:"methodArn"` //nolint:staticcheck // as on the wire
+	QueryStringParameters map[string]string `json:"queryStringParameters"`
+	RequestContext        struct {
+		ConnectionID string `json:"connectionId"`
+		Identity     struct {
+			SourceIP string `json:"sourceIp"`
+		} `json:"identity"`
+	} `json:"requestContext"`
+}
+
+type authorizer struct {
+	secrets wire.Secrets
+	log     *slog.Logger
+	now     func() time.Time
+}
+
+// errUnauthorized makes API Gateway answer 401; the text is its word.
+var errUnauthorized = errors.New("Unauthorized") //lint:ignore ST1005 API Gateway compares it
+
+// authorize answers the gateway's question about one handshake.
+//
+// A token that was not signed here is refused. One that was, but has expired, is
+// not valid yet, or grants too little, is let in for one answer that says so: a
+// browser cannot see why a handshake failed, and whoever holds such a token was
+// given it by the customer.
+func (a authorizer) authorize(_ context.Context, r request) (events.APIGatewayCustomAuthorizerResponse, error) {
+	principal, values, err := a.who(r.QueryStringParameters["access_token"])
+	var refused *token.Error
+	if errors.As(err, &refused) {
+		a.log.Info("token refused", "code", refused.Code, "holder", principal, "connection", r.RequestContext.ConnectionID,
+			"sourceIP", r.RequestContext.Identity.SourceIP, "toldWhy", refused.Signed)
+		if !refused.Signed {
+			return events.APIGatewayCustomAuthorizerResponse{}, errUnauthorized
+		}
+		principal, values = "refused", wire.RefusalContext(refused)
+	} else if err != nil {
+		return events.APIGatewayCustomAuthorizerResponse{}, err
+	}
+	return events.APIGatewayCustomAuthorizerResponse{
+		PrincipalID: principal,
+		PolicyDocument: events.APIGatewayCustomAuthorizerPolicy{Version: "2012-10-17", Statement: []events.IAMPolicyStatement{
+			{Action: []string{"execute-api:Invoke"}, Effect: "Allow", Resource: []string{r.MethodArn}}}},
+		Context: values,
+	}, nil
+}
+
+// who reads a token of either kind.
+func (a authorizer) who(raw string) (principal string, values map[string]any, err error) {
+	node, err := token.Kind(raw)
+	if err != nil {
+		return "", nil, err
+	}
+	if node {
+		id, err := a.secrets.Root.VerifyNode(raw, a.now())
+		return "node " + id, wire.NodeContext(id), err
+	}
+	claims, err := a.secrets.Keys.Verify(raw, a.now())
+	if err == nil {
+		err = claims.Admit("")
+	}
+	return "participant " + claims.Identity, wire.ParticipantContext(claims), err
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/step"
+)
+
+// envelope is what an EventBridge event and the timer's message have that tells
+// them apart.
+type envelope struct {
+	Source     string          `json:"source"`
+	DetailType string          `json:"detail-type"`
+	Detail     json.RawMessage `json:"detail"`
+}
+
+type waker struct {
+	world *step.World
+	log   *slog.Logger
+}
+
+// wake handles one event. An event that is not understood is logged and
+// dropped, because delivering it again would not help; a failure is returned,
+// so that it is delivered again.
+func (w waker) wake(ctx context.Context, raw json.RawMessage) error {
+	var e envelope
+	if err := json.Unmarshal(raw, &e); err != nil {
+		w.log.Error("event dropped", "error", err)
+		return nil
+	}
+	switch {
+	case e.Source == events.BusSourceEC2 && e.DetailType == events.DetailEC2State:
+		return w.world.Sweep(ctx)
+	case e.Source == events.BusSource && e.DetailType == events.DetailCapacity:
+		raw = e.Detail
+	}
+	message, err := events.Decode(events.FromBus, raw)
+	if err != nil {
+		w.log.Error("event dropped", "source", e.Source, "detailType", e.DetailType, "error", err)
+		return nil
+	}
+	switch message.(type) {
+	case events.Sweep:
+		return w.world.Sweep(ctx)
+	default: // CapacityRequested, the only other one
+		return w.world.Capacity(ctx)
+	}
+}

@@ -1,0 +1,205 @@
+// Package wire is what the five functions share: their configuration, the world
+// that a step runs in, and how a socket's message becomes a call and an error a
+// reply.
+package wire
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/spillway-sfu/spillway/shared/cloud"
+	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/placement"
+	"github.com/spillway-sfu/spillway/shared/room"
+	"github.com/spillway-sfu/spillway/shared/step"
+	"github.com/spillway-sfu/spillway/shared/token"
+)
+
+// Config is a function's configuration, from its environment.
+type Config struct {
+	Stack       string
+	Table       string
+	Bus         string
+	CallbackURL string
+	SocketURL   string
+	Template    string
+	Settings    control.Settings
+	AWS         aws.Config
+	Log         *slog.Logger
+}
+
+// Defaults of the settings that a deployment need not give.
+const (
+	defaultType     = "c7g.large"
+	defaultIdle     = 5 * time.Minute
+	defaultBoot     = 25 * time.Second
+	defaultMaxNodes = 20
+	defaultLogLevel = slog.LevelInfo
+)
+
+// Load reads the environment. It names the first variable that is wrong.
+func Load(function string) (Config, error) {
+	level := defaultLogLevel
+	if v := os.Getenv("SPILLWAY_LOG"); v != "" {
+		if err := level.UnmarshalText([]byte(v)); err != nil {
+			return Config{}, fmt.Errorf("SPILLWAY_LOG: %q is not debug, info, warn or error", v)
+		}
+	}
+	c := Config{
+		Stack: os.Getenv("SPILLWAY_STACK"), Table: os.Getenv("SPILLWAY_TABLE"), Bus: os.Getenv("SPILLWAY_BUS"),
+		CallbackURL: os.Getenv("SPILLWAY_CALLBACK_URL"), SocketURL: os.Getenv("SPILLWAY_SOCKET_URL"),
+		Template: os.Getenv("SPILLWAY_LAUNCH_TEMPLATE"),
+		Log:      slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: level})).With("function", function),
+	}
+	var err error
+	if c.Settings, err = settings(); err != nil {
+		return Config{}, err
+	}
+	if c.AWS, err = cloud.FromEnvironment(); err != nil {
+		return Config{}, err
+	}
+	c.Settings.Region = c.AWS.Region
+	return c, nil
+}
+
+func settings() (control.Settings, error) {
+	s := control.Settings{Profile: room.Default(), InstanceType: env("SPILLWAY_INSTANCE_TYPE", defaultType)}
+	typ, err := placement.Type(s.InstanceType)
+	if err != nil {
+		return s, fmt.Errorf("SPILLWAY_INSTANCE_TYPE: %w", err)
+	}
+	s.NodeCapacity = typ.Capacity
+	seats, err := number("SPILLWAY_NODE_SEATS", 0, 0, 10_000)
+	if err != nil {
+		return s, err
+	}
+	if seats > 0 {
+		s.NodeCapacity = s.Profile.SeatLoad(room.Publisher).Times(seats)
+	}
+	if s.MaxNodes, err = number("SPILLWAY_MAX_NODES", defaultMaxNodes, 1, 10_000); err != nil {
+		return s, err
+	}
+	idle, err := duration("SPILLWAY_IDLE_AFTER", defaultIdle)
+	if err != nil {
+		return s, err
+	}
+	boot, err := duration("SPILLWAY_BOOT_TIME", defaultBoot)
+	s.IdleAfterMs, s.BootMs = idle.Milliseconds(), boot.Milliseconds()
+	return s, err
+}
+
+func env(name, fallback string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return fallback
+}
+
+func number(name string, fallback, least, most int) (int, error) {
+	v := os.Getenv(name)
+	if v == "" {
+		return fallback, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < least || n > most {
+		return 0, fmt.Errorf("%s: %q is not a number from %d to %d", name, v, least, most)
+	}
+	return n, nil
+}
+
+func duration(name string, fallback time.Duration) (time.Duration, error) {
+	v := os.Getenv(name)
+	if v == "" {
+		return fallback, nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("%s: %q is not a duration such as 90s or 5m", name, v)
+	}
+	return d, nil
+}
+
+// Secrets are what a function needs to tell who speaks.
+type Secrets struct {
+	Keys token.Keys
+	Root token.Root
+	// APIKeys are the keys of the HTTP API.
+	APIKeys []string
+}
+
+// LoadSecrets reads the parameters that the flags name.
+func (c Config) LoadSecrets(ctx context.Context, parameters ...string) (Secrets, error) {
+	values, err := cloud.LoadSecrets(ctx, c.AWS, parameters...)
+	if err != nil {
+		return Secrets{}, err
+	}
+	var s Secrets
+	if v, ok := values[cloud.JoinKeysParameter(c.Stack)]; ok {
+		if s.Keys, err = token.ParseKeys([]byte(v)); err != nil {
+			return Secrets{}, fmt.Errorf("join keys: %w", err)
+		}
+	}
+	if v, ok := values[cloud.RootParameter(c.Stack)]; ok {
+		if s.Root, err = token.ParseRoot(v); err != nil {
+			return Secrets{}, fmt.Errorf("root secret: %w", err)
+		}
+	}
+	if v, ok := values[cloud.APIKeysParameter(c.Stack)]; ok {
+		if err := json.Unmarshal([]byte(v), &s.APIKeys); err != nil || len(s.APIKeys) == 0 {
+			return Secrets{}, errors.New("API keys: not a JSON array of at least one key")
+		}
+	}
+	return s, nil
+}
+
+// World is the world a step of this function runs in, without instances.
+func (c Config) World(root token.Root) *step.World {
+	return &step.World{
+		Store:    cloud.NewStore(dynamodb.NewFromConfig(c.AWS), c.Table),
+		Push:     cloud.NewPush(c.AWS, c.CallbackURL),
+		Bus:      cloud.NewBus(c.AWS, c.Bus),
+		Tickets:  root,
+		Settings: c.Settings,
+		Log:      c.Log,
+		Now:      time.Now,
+		Spread:   rand.Uint64,
+		Pause: func(ctx context.Context, d time.Duration) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(d):
+				return nil
+			}
+		},
+	}
+}
+
+// MustLoad loads configuration and secrets for a function's main. Without them
+// the function cannot run: it says what is wrong in one line and exits, which
+// Lambda reports as a failed start.
+func MustLoad(ctx context.Context, function string, parameters ...func(stack string) string) (Config, Secrets) {
+	c, err := Load(function)
+	if err == nil {
+		var names []string
+		for _, p := range parameters {
+			names = append(names, p(c.Stack))
+		}
+		var s Secrets
+		if s, err = c.LoadSecrets(ctx, names...); err == nil {
+			return c, s
+		}
+	}
+	slog.New(slog.NewJSONHandler(os.Stdout, nil)).Error("cannot start", "function", function, "error", err)
+	os.Exit(1)
+	panic("unreachable")
+}

@@ -1,0 +1,166 @@
+package wire
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	lambda "github.com/aws/aws-lambda-go/events"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/room"
+	"github.com/spillway-sfu/spillway/shared/step"
+	"github.com/spillway-sfu/spillway/shared/token"
+)
+
+// Names in the authorizer's context, which API Gateway repeats with every
+// message of a connection. All values are strings.
+const (
+	ctxKind     = "kind"
+	ctxIdentity = "identity"
+	ctxName     = "name"
+	ctxRoom     = "room"
+	ctxMetadata = "metadata"
+	ctxPublish  = "publish"
+	ctxAdmin    = "admin"
+	ctxNode     = "node"
+	ctxRefusal  = "refusal"
+	ctxText     = "refusalText"
+
+	kindParticipant = "participant"
+	kindNode        = "node"
+)
+
+// ParticipantContext is the authorizer's context for a join token.
+func ParticipantContext(c token.Claims) map[string]any {
+	return map[string]any{ctxKind: kindParticipant, ctxIdentity: c.Identity, ctxName: c.Name, ctxRoom: c.Room, ctxMetadata: c.Metadata,
+		ctxPublish: flag(c.CanPublish), ctxAdmin: flag(c.Admin)}
+}
+
+// NodeContext is the authorizer's context for a node token.
+func NodeContext(node string) map[string]any {
+	return map[string]any{ctxKind: kindNode, ctxNode: node}
+}
+
+// RefusalContext is the authorizer's context for a token that is ours and
+// cannot be used: its holder is told why with the answer to its first message,
+// because a browser cannot see why a handshake failed.
+func RefusalContext(err *token.Error) map[string]any {
+	return map[string]any{ctxRefusal: err.Code, ctxText: err.Text}
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return ""
+}
+
+// Call is one message of a connection, with who sent it.
+type Call struct {
+	Caller control.Caller
+	// Kind is participant or node.
+	Kind  string
+	Route string
+	Body  []byte
+	// Refusal is set where the connection's token cannot be used.
+	Refusal *events.Error
+}
+
+// FromNode reports whether the call came over a node's connection.
+func (c Call) FromNode() bool { return c.Kind == kindNode }
+
+// NewCall reads a request of the gateway.
+func NewCall(r lambda.APIGatewayWebsocketProxyRequest, root token.Root) Call {
+	values, _ := r.RequestContext.Authorizer.(map[string]any)
+	get := func(name string) string {
+		s, _ := values[name].(string)
+		return s
+	}
+	c := Call{Kind: get(ctxKind), Route: r.RequestContext.RouteKey, Body: []byte(r.Body)}
+	c.Caller.Connection = r.RequestContext.ConnectionID
+	if code := get(ctxRefusal); code != "" || c.Kind == "" {
+		if code == "" {
+			code = string(events.CodeTokenMissing)
+		}
+		c.Refusal = events.Errorf(events.Code(code), "%s", get(ctxText))
+		return c
+	}
+	if c.FromNode() {
+		c.Caller.Node = room.NodeID(get(ctxNode))
+		return c
+	}
+	c.Caller.Room, c.Caller.Identity, c.Caller.Name = room.Name(get(ctxRoom)), get(ctxIdentity), get(ctxName)
+	c.Caller.Metadata, c.Caller.MayPublish, c.Caller.Admin = get(ctxMetadata), get(ctxPublish) != "", get(ctxAdmin) != ""
+	c.Caller.Key = room.Key(root.ParticipantKey(string(c.Caller.Room), c.Caller.Identity))
+	return c
+}
+
+// Handler answers a call; its error is told to whoever called.
+type Handler func(ctx context.Context, c Call) error
+
+// Serve makes a Lambda handler of a route's. The gateway returns nothing of
+// what a handler returns, so errors are posted to the connection: those of the
+// contract as they are, any other as "internal" with its detail in the log only.
+func Serve(w *step.World, root token.Root, h Handler) func(context.Context, lambda.APIGatewayWebsocketProxyRequest) (lambda.APIGatewayProxyResponse, error) {
+	return func(ctx context.Context, r lambda.APIGatewayWebsocketProxyRequest) (lambda.APIGatewayProxyResponse, error) {
+		ok := lambda.APIGatewayProxyResponse{StatusCode: http.StatusOK}
+		c := NewCall(r, root)
+		hangUp := c.Refusal != nil
+		var err error = c.Refusal
+		if !hangUp {
+			err = h(ctx, c)
+		} else if c.Route == "$disconnect" {
+			return ok, nil
+		}
+		if err == nil {
+			return ok, nil
+		}
+		reply(ctx, w, c, err, hangUp)
+		return ok, nil
+	}
+}
+
+// reply posts an error to whoever called.
+func reply(ctx context.Context, w *step.World, c Call, err error, hangUp bool) {
+	told := Told(err)
+	log := w.Log.With("route", c.Route, "connection", c.Caller.Connection, "room", c.Caller.Room, "participant", c.Caller.Key,
+		"node", c.Caller.Node, "code", told.Code)
+	level := slog.LevelInfo
+	if told.Code == events.CodeInternal {
+		level = slog.LevelError
+	}
+	log.Log(ctx, level, "refused", "error", err)
+	if c.Route == "$disconnect" {
+		return
+	}
+	data, err := json.Marshal(told.For(events.RequestID(c.Body)))
+	if err != nil {
+		log.Error("encode error", "error", err)
+		return
+	}
+	if err := w.Push.Post(ctx, c.Caller.Connection, data); err != nil {
+		log.Info("post of an error failed", "error", err)
+	}
+	if hangUp {
+		_ = w.Push.Close(ctx, c.Caller.Connection) // it may be closed already
+	}
+}
+
+// Told is what the sender of a message is told of an error.
+func Told(err error) events.Error {
+	var coded *events.Error
+	if errors.As(err, &coded) {
+		return *coded
+	}
+	told := *events.Errorf(events.CodeInternal, "something went wrong here; try again")
+	told.RetryAfterMs = 2000
+	if errors.Is(err, step.ErrBusy) {
+		told = *events.Errorf(events.CodeBusy, "too much is going on; try again")
+		told.RetryAfterMs = 1000
+	}
+	return told
+}
