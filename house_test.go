@@ -266,6 +266,45 @@ func TestLongFilesHaveAReason(t *testing.T) {
 	}
 }
 
+// maxFunction is how many lines a function may have without a reason.
+const maxFunction = 60
+
+// longFunctions have more, each with its reason: file and function → why.
+var longFunctions = map[string]string{}
+
+func TestLongFunctionsHaveAReason(t *testing.T) {
+	seen := map[string]bool{}
+	files(t, func(name string, text []byte) {
+		if path.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go") {
+			return
+		}
+		fset := token.NewFileSet()
+		parsed, err := parser.ParseFile(fset, name, text, parser.SkipObjectResolution)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for _, d := range parsed.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			lines := fset.Position(f.End()).Line - fset.Position(f.Pos()).Line + 1
+			key := name + " " + f.Name.Name
+			_, excused := longFunctions[key]
+			seen[key] = seen[key] || lines > maxFunction
+			if lines > maxFunction && !excused {
+				t.Errorf("%s: %s has %d lines: divide it, or give the reason in longFunctions", fset.Position(f.Pos()), f.Name.Name, lines)
+			}
+		}
+	})
+	for key := range longFunctions {
+		if !seen[key] {
+			t.Errorf("longFunctions excuses %s, which needs no excuse", key)
+		}
+	}
+}
+
 func TestNothingNamesTheMachineItWasMadeOn(t *testing.T) {
 	// Folders of one person or machine, and hosts that packages were fetched
 	// from: a lock file that names one makes everybody else fetch from there.

@@ -61,66 +61,82 @@ func checkOffer(packed string, media Media) error {
 	if !strings.HasPrefix(sdp, "v=0\r\n") && !strings.HasPrefix(sdp, "v=0\n") {
 		return Errorf(CodeBadOffer, "offer is not a session description: it does not begin with v=0")
 	}
-	var sections, channels int
-	var ufrag, pwd, certified bool
-	mids := map[string]string{} // mid → media type
+	o, err := readOffer(sdp)
+	if err != nil {
+		return err
+	}
+	switch {
+	case o.sections == 0:
+		return Errorf(CodeBadOffer, "offer has no media sections")
+	case o.sections > MaxSections:
+		return Errorf(CodeBadOffer, "offer has %d media sections, at most %d are taken", o.sections, MaxSections)
+	case !o.certified:
+		return Errorf(CodeBadOffer, "offer has no sha-256 fingerprint")
+	case !o.ufrag || !o.pwd:
+		return Errorf(CodeBadOffer, "offer has no ICE credentials")
+	case o.channels != 1:
+		return Errorf(CodeBadOffer, "offer has %d data channel sections, expected 1", o.channels)
+	}
+	for source, mid := range media.Sending() {
+		if err := o.has(mid, source.Kind()); err != nil {
+			return err
+		}
+	}
+	for _, mid := range media.Audio {
+		if err := o.has(mid, "audio"); err != nil {
+			return err
+		}
+	}
+	for _, mid := range media.Video {
+		if err := o.has(mid, "video"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// offer is what checkOffer wants to know of a session description.
+type offer struct {
+	sections, channels    int
+	ufrag, pwd, certified bool
+	kinds                 map[string]string // mid → media type
+}
+
+// readOffer goes through the lines of a session description (RFC 8866).
+func readOffer(sdp string) (offer, error) {
+	o := offer{kinds: map[string]string{}}
 	kind := ""
 	for line := range strings.Lines(sdp) {
 		line = strings.TrimRight(line, "\r\n")
 		switch {
 		case strings.HasPrefix(line, "m="):
-			sections++
-			kind, _, _ = strings.Cut(line[2:], " ")
+			o.sections++
+			kind, _, _ = strings.Cut(line[len("m="):], " ")
 			if kind == "application" {
-				channels++
+				o.channels++
 			}
 		case strings.HasPrefix(line, "a=mid:"):
 			mid := line[len("a=mid:"):]
-			if _, twice := mids[mid]; twice {
-				return Errorf(CodeBadOffer, "offer has the mid %.16q twice", mid)
+			if _, twice := o.kinds[mid]; twice {
+				return o, Errorf(CodeBadOffer, "offer has the mid %.16q twice", mid)
 			}
-			mids[mid] = kind
+			o.kinds[mid] = kind
 		case strings.HasPrefix(line, "a=ice-ufrag:"):
-			ufrag = true
+			o.ufrag = true
 		case strings.HasPrefix(line, "a=ice-pwd:"):
-			pwd = true
+			o.pwd = true
 		case strings.HasPrefix(line, "a=fingerprint:"):
 			hash, sum, _ := strings.Cut(line[len("a=fingerprint:"):], " ")
-			certified = certified || strings.EqualFold(hash, "sha-256") && fingerprint(sum)
+			o.certified = o.certified || strings.EqualFold(hash, "sha-256") && fingerprint(sum)
 		}
 	}
-	switch {
-	case sections == 0:
-		return Errorf(CodeBadOffer, "offer has no media sections")
-	case sections > MaxSections:
-		return Errorf(CodeBadOffer, "offer has %d media sections, at most %d are taken", sections, MaxSections)
-	case !certified:
-		return Errorf(CodeBadOffer, "offer has no sha-256 fingerprint")
-	case !ufrag || !pwd:
-		return Errorf(CodeBadOffer, "offer has no ICE credentials")
-	case channels != 1:
-		return Errorf(CodeBadOffer, "offer has %d data channel sections, expected 1", channels)
+	return o, nil
+}
+
+// has checks that the offer has a section of a media type.
+func (o offer) has(mid, kind string) error {
+	if o.kinds[mid] == kind {
+		return nil
 	}
-	check := func(mid, want string) error {
-		if mid == "" || mids[mid] == want {
-			return nil
-		}
-		return Errorf(CodeBadOffer, "media names section %.16q, which the offer does not have as %s", mid, want)
-	}
-	for source, mid := range media.Sending() {
-		if err := check(mid, source.Kind()); err != nil {
-			return err
-		}
-	}
-	for _, mid := range media.Audio {
-		if err := check(mid, "audio"); err != nil {
-			return err
-		}
-	}
-	for _, mid := range media.Video {
-		if err := check(mid, "video"); err != nil {
-			return err
-		}
-	}
-	return nil
+	return Errorf(CodeBadOffer, "media names section %.16q, which the offer does not have as %s", mid, kind)
 }
