@@ -232,32 +232,40 @@ func (s *SFU) peer(at seat) *Peer {
 }
 
 // Remove ends the connection of a participant if its revision is not above the
-// given one, and tells it the code.
-func (s *SFU) Remove(room, key string, revision int64, code events.Code) {
-	if p := s.peer(seat{room, key}); p != nil && p.revision <= revision {
+// given one, and tells it the code; Left is told later. It reports true when
+// there is no connection of the participant at all.
+func (s *SFU) Remove(room, key string, revision int64, code events.Code) (absent bool) {
+	p := s.peer(seat{room, key})
+	if p != nil && p.revision <= revision {
 		p.end(ending{reason: events.LeftRemoved, code: code})
 	}
+	return p == nil
 }
 
-// Members lists everybody carried: room → participant key → session revision.
-func (s *SFU) Members() map[string]map[string]int64 {
+// Report is what an SFU carries at one moment.
+type Report struct {
+	// Members is everybody: room → participant key → session revision.
+	Members map[string]map[string]int64
+	People  int
+	// PacketsOut and BytesOut are what went to participants since the start.
+	PacketsOut, BytesOut int64
+}
+
+// Report takes stock.
+func (s *SFU) Report() Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := map[string]map[string]int64{}
-	for at, p := range s.peers {
-		if m[at.room] == nil {
-			m[at.room] = map[string]int64{}
-		}
-		m[at.room][at.key] = p.revision
+	r := Report{
+		Members: map[string]map[string]int64{}, People: len(s.peers),
+		PacketsOut: s.count.PacketsOut.Load(), BytesOut: s.count.BytesOut.Load(),
 	}
-	return m
-}
-
-// Carried counts who is here.
-func (s *SFU) Carried() (people, rooms int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.peers), len(s.rooms)
+	for at, p := range s.peers {
+		if r.Members[at.room] == nil {
+			r.Members[at.room] = map[string]int64{}
+		}
+		r.Members[at.room][at.key] = p.revision
+	}
+	return r
 }
 
 // Close tells everybody the code, disconnects them, and closes the media port.

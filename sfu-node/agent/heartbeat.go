@@ -1,0 +1,192 @@
+package agent
+
+import (
+	"maps"
+	"runtime"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/sfu-node/sfu"
+)
+
+// defaultBeat is the time between two looks before a welcome names another.
+const defaultBeat = time.Second
+
+// deafBeats is how many heartbeats a socket may take without anything coming
+// back on it.
+const deafBeats = 5
+
+// beatAll sends heartbeats until the agent is closed.
+func (a *Agent) beatAll() {
+	m := meter{at: time.Now(), cpu: cpuTime()}
+	var listed time.Time
+	var parts []events.Inventory
+	for {
+		a.mu.Lock()
+		every := max(a.lease.every, 0)
+		a.mu.Unlock()
+		if every == 0 {
+			every = defaultBeat
+		}
+		timer := time.NewTimer(every)
+		select {
+		case <-a.ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		case <-a.beat: // a new generation: everybody is listed at once
+			timer.Stop()
+			listed = time.Time{}
+		}
+		report := a.media.Report()
+		a.lookAlone(report)
+		now := time.Now()
+		if len(parts) == 0 && now.Sub(listed) >= a.cfg.ListEvery {
+			parts, listed = inventory(report.Members, now), now
+		}
+		if a.beatOnce(&m, report, parts) && len(parts) > 0 {
+			parts = parts[1:]
+		}
+	}
+}
+
+// lookAlone ends the node when nothing was heard for long and nobody is here.
+func (a *Agent) lookAlone(r sfu.Report) {
+	a.mu.Lock()
+	silent := time.Since(a.heard)
+	a.mu.Unlock()
+	if silent > a.cfg.AloneAfter && r.People == 0 {
+		a.end(ErrAlone)
+	}
+}
+
+// beatOnce sends one heartbeat, with the first of parts. It reports whether a
+// socket took it.
+func (a *Agent) beatOnce(m *meter, report sfu.Report, parts []events.Inventory) bool {
+	a.mu.Lock()
+	if a.lease.generation == 0 {
+		a.mu.Unlock()
+		return false
+	}
+	now := time.Now()
+	h := events.Heartbeat{
+		Header: events.Head(events.ActionHeartbeat), Node: a.cfg.Node,
+		Generation: a.lease.generation, Seq: a.lease.next(now),
+		People: report.People, Rooms: len(report.Members),
+	}
+	a.mu.Unlock()
+	h.Load, h.CPUPercent = m.measure(now, report)
+	if len(parts) > 0 {
+		h.Inventory = &parts[0]
+	}
+	raw, err := encode(h)
+	if err != nil {
+		a.log.Error("heartbeat cannot be sent", "error", err)
+		return true // the next part may fit
+	}
+	l, ok := a.write(raw)
+	if !ok {
+		return false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if l.beats++; l.beats > deafBeats {
+		a.log.Warn("socket is deaf: closing it", "slot", l.slot)
+		l.close("no answer")
+	}
+	return true
+}
+
+// renewed takes the answer to a heartbeat.
+func (a *Agent) renewed(r events.Renewed) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.lease.renewed(r) {
+		return
+	}
+	if r.Token != "" {
+		a.token = r.Token
+	}
+}
+
+// meter measures load between two heartbeats.
+type meter struct {
+	at             time.Time
+	packets, bytes int64
+	cpu            time.Duration
+}
+
+func (m *meter) measure(now time.Time, r sfu.Report) (events.Load, int) {
+	span := now.Sub(m.at).Seconds()
+	cpu := cpuTime()
+	if span <= 0 {
+		return events.Load{}, 0
+	}
+	load := events.Load{
+		Kbps: int64(float64(r.BytesOut-m.bytes) * 8 / 1000 / span),
+		PPS:  int64(float64(r.PacketsOut-m.packets) / span),
+	}
+	share := (cpu - m.cpu).Seconds() / span / float64(runtime.NumCPU())
+	*m = meter{at: now, packets: r.PacketsOut, bytes: r.BytesOut, cpu: cpu}
+	return load, min(100, max(0, int(share*100+0.5)))
+}
+
+// cpuTime is what the process has used so far, in user and kernel mode.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// Bounds of one part of an inventory. Bytes leave room for the rest of the
+// heartbeat within a frame.
+const (
+	maxPartBytes = events.MaxFrame - 4<<10
+	// memberBytes is the JSON around a key: quotes, colon, a revision of up to 16
+	// digits, comma.
+	memberBytes = 2 + 1 + 16 + 1
+	roomBytes   = 6*events.MaxName + 32
+)
+
+// inventory lists everybody in parts that each fit a heartbeat. A room is split
+// only when it alone exceeds a part. There is always at least one part.
+func inventory(members map[string]map[string]int64, now time.Time) []events.Inventory {
+	var parts [][]events.RoomMembers
+	count, size := 0, 0
+	add := func(r events.RoomMembers, n, bytes int) {
+		if len(parts) == 0 || count+n > events.MaxInventoryMembers || size+bytes > maxPartBytes {
+			parts = append(parts, nil)
+			count, size = 0, 0
+		}
+		parts[len(parts)-1] = append(parts[len(parts)-1], r)
+		count += n
+		size += bytes
+	}
+	for _, room := range slices.Sorted(maps.Keys(members)) {
+		r := events.RoomMembers{Room: room, Members: map[string]int64{}}
+		bytes := roomBytes
+		for _, key := range slices.Sorted(maps.Keys(members[room])) {
+			n := len(key) + memberBytes
+			if len(r.Members) == events.MaxInventoryMembers || bytes+n > maxPartBytes {
+				add(r, len(r.Members), bytes)
+				r = events.RoomMembers{Room: room, Members: map[string]int64{}}
+				bytes = roomBytes
+			}
+			r.Members[key] = members[room][key]
+			bytes += n
+		}
+		add(r, len(r.Members), bytes)
+	}
+	if len(parts) == 0 {
+		parts = [][]events.RoomMembers{{}}
+	}
+	list := make([]events.Inventory, len(parts))
+	for i, rooms := range parts {
+		list[i] = events.Inventory{TakenMs: now.UnixMilli(), Part: i, Parts: len(parts), Rooms: rooms}
+	}
+	return list
+}

@@ -1,0 +1,115 @@
+// Command sfu-node is one node of Spillway: it dials the control plane, takes
+// the participants that this hands to it, and forwards their media. It exits
+// with 0 when it was told to stop, by a signal or by the control plane.
+//
+// It is configured by the environment, or by a file of KEY=VALUE lines named by
+// -config; the environment wins.
+//
+//	SPILLWAY_URL         WebSocket address of the control plane
+//	SPILLWAY_NODE        the node's id
+//	SPILLWAY_TOKEN       the node's token
+//	SPILLWAY_MEDIA_IP    addresses to announce, separated by commas
+//	SPILLWAY_MEDIA_PORT  UDP port for media; 7882, 0 takes any free one
+//	SPILLWAY_LOG         debug, info (default) or warn
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/sfu-node/agent"
+	"github.com/spillway-sfu/spillway/sfu-node/sfu"
+)
+
+// stopWithin bounds an orderly end; EC2 takes the machine away soon after.
+const stopWithin = 3 * time.Second
+
+func main() {
+	file := flag.String("config", "", "`file` of KEY=VALUE lines; the environment wins")
+	flag.Parse()
+	if err := run(*file); err != nil {
+		fmt.Fprintln(os.Stderr, "sfu-node:", err)
+		os.Exit(1)
+	}
+}
+
+func run(file string) error {
+	cfg, err := readConfig(file, os.Getenv)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.level})).With("node", cfg.node)
+
+	var control *agent.Agent
+	media, err := sfu.New(sfu.Config{
+		Node: cfg.node, Addresses: cfg.addresses, Port: cfg.port, Log: log,
+		Left: func(d sfu.Departure) { control.Left(d) },
+	})
+	if err != nil {
+		return err
+	}
+	control = agent.New(agent.Config{
+		URL: cfg.url, Token: cfg.token, Node: cfg.node, Boot: rand.Text(),
+		Addresses: announce(cfg.addresses, media.Port()), Fingerprint: media.Fingerprint(), Build: build(),
+		Log: log,
+	}, media)
+	log.Info("node starts", "media", cfg.addresses, "port", media.Port(), "build", build())
+
+	ended := make(chan struct{})
+	go logCounters(log, media, ended)
+	why := control.Run(ctx)
+	close(ended)
+	log.Info("node stops", "why", why, "counters", media.Counters())
+
+	finish, cancel := context.WithTimeout(context.Background(), stopWithin)
+	defer cancel()
+	if err := media.Close(finish, events.CodeNodeGone); err != nil {
+		log.Warn("media did not end in time", "error", err)
+	}
+	if errors.Is(why, agent.ErrFenced) {
+		cancel() // nobody may be told anything in the name of a past life
+	}
+	control.Close(finish)
+	return nil
+}
+
+// logCounters writes what the node carries once a minute.
+func logCounters(log *slog.Logger, media *sfu.SFU, ended <-chan struct{}) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+			r := media.Report()
+			log.Info("carrying", "people", r.People, "rooms", len(r.Members), "counters", media.Counters())
+		}
+	}
+}
+
+// build names the version of this program.
+func build() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return info.Main.Version
+}
