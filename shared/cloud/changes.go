@@ -2,8 +2,8 @@ package cloud
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -25,15 +25,18 @@ type write struct {
 	values item
 }
 
-var placeholder = regexp.MustCompile(`#[a-z]+`)
-
+// names declares the placeholders of both expressions.
 func (w write) names() map[string]string {
 	names := map[string]string{}
-	for _, p := range placeholder.FindAllString(w.update+" "+w.cond, -1) {
-		names[p] = p[1:]
-		if p == "#k" {
-			names[p] = w.k
+	for _, part := range strings.Split(w.update+" "+w.cond, "#")[1:] {
+		end := strings.IndexFunc(part, func(r rune) bool { return r < 'a' || r > 'z' })
+		if end < 0 {
+			end = len(part)
 		}
+		names["#"+part[:end]] = part[:end]
+	}
+	if _, ok := names["#k"]; ok {
+		names["#k"] = w.k
 	}
 	if len(names) == 0 {
 		return nil
