@@ -47,9 +47,9 @@ func Unpack(packed string) (string, error) {
 }
 
 // checkOffer checks what can be checked of an offer without a WebRTC stack:
-// that it is a session description with ICE credentials and a fingerprint, with
-// a bounded number of media sections, and that it has the sections that media
-// names, and a data channel.
+// that it is a session description with ICE credentials and a fingerprint, that
+// media names each of its sections, of which there may be so many, once and with
+// the right direction, and that there is a data channel.
 func checkOffer(packed string, media Media) error {
 	if packed == "" {
 		return badField("offer", "is missing")
@@ -61,82 +61,105 @@ func checkOffer(packed string, media Media) error {
 	if !strings.HasPrefix(sdp, "v=0\r\n") && !strings.HasPrefix(sdp, "v=0\n") {
 		return Errorf(CodeBadOffer, "offer is not a session description: it does not begin with v=0")
 	}
-	o, err := readOffer(sdp)
-	if err != nil {
-		return err
-	}
+	o := readOffer(sdp)
 	switch {
-	case o.sections == 0:
+	case len(o.sections) == 0:
 		return Errorf(CodeBadOffer, "offer has no media sections")
-	case o.sections > MaxSections:
-		return Errorf(CodeBadOffer, "offer has %d media sections, at most %d are taken", o.sections, MaxSections)
+	case len(o.sections) > MaxSections:
+		return Errorf(CodeBadOffer, "offer has %d media sections, at most %d are taken", len(o.sections), MaxSections)
 	case !o.certified:
 		return Errorf(CodeBadOffer, "offer has no sha-256 fingerprint")
 	case !o.ufrag || !o.pwd:
 		return Errorf(CodeBadOffer, "offer has no ICE credentials")
-	case o.channels != 1:
-		return Errorf(CodeBadOffer, "offer has %d data channel sections, expected 1", o.channels)
 	}
-	for source, mid := range media.Sending() {
-		if err := o.has(mid, source.Kind()); err != nil {
-			return err
-		}
-	}
-	for _, mid := range media.Audio {
-		if err := o.has(mid, "audio"); err != nil {
-			return err
-		}
-	}
-	for _, mid := range media.Video {
-		if err := o.has(mid, "video"); err != nil {
-			return err
-		}
-	}
-	return nil
+	return o.match(media)
 }
 
 // offer is what checkOffer wants to know of a session description.
 type offer struct {
-	sections, channels    int
+	sections              []section
 	ufrag, pwd, certified bool
-	kinds                 map[string]string // mid → media type
 }
+
+// section is one media section: its media type, its mid, and the direction that
+// its attributes give, sendrecv when they give none (RFC 8866, section 6.7).
+type section struct{ kind, mid, direction string }
 
 // readOffer goes through the lines of a session description (RFC 8866).
-func readOffer(sdp string) (offer, error) {
-	o := offer{kinds: map[string]string{}}
-	kind := ""
+func readOffer(sdp string) offer {
+	var o offer
 	for line := range strings.Lines(sdp) {
 		line = strings.TrimRight(line, "\r\n")
-		switch {
-		case strings.HasPrefix(line, "m="):
-			o.sections++
-			kind, _, _ = strings.Cut(line[len("m="):], " ")
-			if kind == "application" {
-				o.channels++
-			}
-		case strings.HasPrefix(line, "a=mid:"):
-			mid := line[len("a=mid:"):]
-			if _, twice := o.kinds[mid]; twice {
-				return o, Errorf(CodeBadOffer, "offer has the mid %.16q twice", mid)
-			}
-			o.kinds[mid] = kind
-		case strings.HasPrefix(line, "a=ice-ufrag:"):
+		if kind, ok := strings.CutPrefix(line, "m="); ok {
+			kind, _, _ = strings.Cut(kind, " ")
+			o.sections = append(o.sections, section{kind: kind, direction: "sendrecv"})
+			continue
+		}
+		name, value, _ := strings.Cut(line, ":")
+		switch name {
+		case "a=ice-ufrag":
 			o.ufrag = true
-		case strings.HasPrefix(line, "a=ice-pwd:"):
+		case "a=ice-pwd":
 			o.pwd = true
-		case strings.HasPrefix(line, "a=fingerprint:"):
-			hash, sum, _ := strings.Cut(line[len("a=fingerprint:"):], " ")
+		case "a=fingerprint":
+			hash, sum, _ := strings.Cut(value, " ")
 			o.certified = o.certified || strings.EqualFold(hash, "sha-256") && fingerprint(sum)
 		}
+		if len(o.sections) == 0 {
+			continue
+		}
+		last := &o.sections[len(o.sections)-1]
+		switch name {
+		case "a=mid":
+			last.mid = value
+		case "a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive":
+			last.direction = name[len("a="):]
+		}
 	}
-	return o, nil
+	return o
 }
 
-// has checks that the offer has a section of a media type.
-func (o offer) has(mid, kind string) error {
-	if o.kinds[mid] == kind {
-		return nil
+// match checks that media names all sections but the data channel's, as what
+// they are.
+func (o offer) match(media Media) error {
+	type role struct{ kind, direction string }
+	roles := map[string]role{}
+	for source, mid := range media.Sending() {
+		roles[mid] = role{source.Kind(), "sendonly"}
 	}
-	return Errorf(CodeBadOffer, "media names section %.16q, which the offer does not have as %s", mid, kind)
+	for _, mid := range media.Audio {
+		roles[mid] = role{"audio", "recvonly"}
+	}
+	for _, mid := range media.Video {
+		roles[mid] = role{"video", "recvonly"}
+	}
+	channels := 0
+	seen := map[string]bool{}
+	for _, s := range o.sections {
+		if s.kind == "application" {
+			channels++
+			continue
+		}
+		want, named := roles[s.mid]
+		switch {
+		case seen[s.mid]:
+			return Errorf(CodeBadOffer, "offer has the section %.16q twice", s.mid)
+		case !named:
+			return Errorf(CodeBadOffer, "offer has the section %.16q, which media does not name", s.mid)
+		case s.kind != want.kind:
+			return Errorf(CodeBadOffer, "section %.16q is %.16s, media names it as %s", s.mid, s.kind, want.kind)
+		case s.direction != want.direction:
+			return Errorf(CodeBadOffer, "section %.16q is %s, expected %s", s.mid, s.direction, want.direction)
+		}
+		seen[s.mid] = true
+	}
+	for _, mid := range media.Mids() {
+		if !seen[mid] {
+			return Errorf(CodeBadOffer, "media names the section %.16q, which the offer does not have", mid)
+		}
+	}
+	if channels != 1 {
+		return Errorf(CodeBadOffer, "offer has %d data channel sections, expected 1", channels)
+	}
+	return nil
 }

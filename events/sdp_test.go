@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -118,6 +119,18 @@ func without(prefix string) func(string) string {
 	}
 }
 
+// cut takes away the media section that has this line.
+func cut(sdp, line string) string {
+	sections := strings.SplitAfter(sdp, "m=")
+	var kept []string
+	for _, s := range sections {
+		if !strings.Contains(s, line) {
+			kept = append(kept, s)
+		}
+	}
+	return strings.Join(kept, "")
+}
+
 func TestOffersThatCannotBeAnswered(t *testing.T) {
 	section := "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=recvonly\r\n"
 	for name, test := range map[string]struct {
@@ -134,11 +147,15 @@ func TestOffersThatCannotBeAnswered(t *testing.T) {
 		"a broken fingerprint":    {replace("a=fingerprint:sha-256 8E:", "a=fingerprint:sha-256 8G:"), "no sha-256 fingerprint"},
 		"no ufrag":                {without("a=ice-ufrag:"), "no ICE credentials"},
 		"no pwd":                  {without("a=ice-pwd:"), "no ICE credentials"},
-		"no data channel":         {replace("m=application ", "m=video "), "0 data channel sections"},
+		"no data channel":         {func(sdp string) string { return sdp[:strings.Index(sdp, "m=application")] }, "0 data channel sections"},
 		"two data channels":       {func(sdp string) string { return sdp + "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n" }, "2 data channel sections"},
-		"a mid twice":             {replace("a=mid:6\r\n", "a=mid:5\r\n"), `mid "5" twice`},
-		"a mid of another kind":   {replace("a=mid:4\r\n", "a=mid:x\r\n"), `section "4"`},
-		"a section gone":          {replace("a=mid:1\r\n", ""), `section "1"`},
+		"a mid twice":             {replace("a=mid:6\r\n", "a=mid:5\r\n"), `section "5" twice`},
+		"a section media forgot":  {func(sdp string) string { return sdp + section + "a=mid:8\r\n" }, `section "8", which media does not name`},
+		"a section without mid":   {replace("a=mid:1\r\n", ""), `section ""`},
+		"a section gone":          {func(sdp string) string { return cut(sdp, "a=mid:6\r\n") }, `media names the section "6"`},
+		"sound as picture":        {replace("m=audio ", "m=video "), `is video, media names it as audio`},
+		"a stream both ways":      {without("a=recvonly"), "is sendrecv, expected recvonly"},
+		"a sender that receives":  {replace("a=sendonly", "a=recvonly"), "is recvonly, expected sendonly"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			refused(t, events.FromClient, joinWith(t, test.change), events.CodeBadOffer, test.words)
@@ -151,9 +168,6 @@ func TestOffersThatDifferHarmlessly(t *testing.T) {
 		"bare newlines":        replace("\r\n", "\n"),
 		"upper-case hash name": replace("a=fingerprint:sha-256", "a=fingerprint:SHA-256"),
 		"unknown attributes":   replace("a=mid:0\r\n", "a=mid:0\r\na=x-whatever:1\r\n"),
-		"as many as are allowed": func(sdp string) string {
-			return sdp + strings.Repeat("m=video 0 UDP/TLS/RTP/SAVPF 96\r\n", events.MaxSections-8)
-		},
 	} {
 		if _, err := events.Decode(events.FromClient, joinWith(t, change)); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -180,4 +194,36 @@ func TestMedia(t *testing.T) {
 	if got := (events.Media{Camera: "1"}).Sending(); len(got) != 1 {
 		t.Errorf("a camera alone sends %v", got)
 	}
+}
+
+// As many streams as there may be are one valid offer, which fits a frame.
+func TestTheLargestOffer(t *testing.T) {
+	sdp, err := os.ReadFile("testdata/offer.sdp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var join events.Join
+	if err := json.Unmarshal(golden(t, "Join"), &join); err != nil {
+		t.Fatal(err)
+	}
+	text := string(sdp)
+	template := "m=video" + strings.SplitN(strings.SplitN(text, "a=mid:6\r\n", 2)[0], "m=video", 5)[4]
+	add := func(kind, mid string) {
+		rest := strings.SplitN(text, "a=mid:6\r\n", 2)[1]
+		rest = rest[:strings.Index(rest, "m=application")]
+		text += strings.Replace(template, "m=video", "m="+kind, 1) + "a=mid:" + mid + "\r\n" + rest
+	}
+	for i := len(join.Media.Audio); i < events.MaxAudioStreams; i++ {
+		mid := fmt.Sprintf("a%d", i)
+		join.Media.Audio = append(join.Media.Audio, mid)
+		add("audio", mid)
+	}
+	for i := len(join.Media.Video); i < events.MaxVideoStreams; i++ {
+		mid := fmt.Sprintf("v%d", i)
+		join.Media.Video = append(join.Media.Video, mid)
+		add("video", mid)
+	}
+	join.Offer = events.Pack(text)
+	fits(t, events.FromClient, join)
+	t.Logf("%d sections, %d bytes, packed %d", 4+len(join.Media.Audio)+len(join.Media.Video)+1, len(text), len(join.Offer))
 }
