@@ -53,7 +53,7 @@ export function arrangeFocus(others: number, stage: Size, style: TileStyle): Rec
     const large = { x: 0, y: 0, width: stage.width - strip - gap, height: stage.height };
     return [large, ...shift(arrange(others, { width: strip, height: stage.height }, style), stage.width - strip, 0)];
   }
-  const top = stage.height * 0.55;
+  const top = stage.height * (others > 2 ? 0.55 : 0.68);
   const large = { x: 0, y: 0, width: stage.width, height: top };
   return [large, ...shift(arrange(others, { width: stage.width, height: stage.height - top - gap }, style), 0, top + gap)];
 }
