@@ -33,7 +33,7 @@ func (p Profile) validate() error {
 		inRange("profile.audioStreams", int64(p.AudioStreams), 0, MaxAudioStreams),
 		inRange("profile.videoStreams", int64(p.VideoStreams), 0, MaxVideoStreams),
 		inRange("profile.receiveKbps", p.ReceiveKbps, 1, maxSafe),
-		inRange("profile.sendKbps", p.SendKbps, 1, maxSafe),
+		inRange("profile.sendKbps", p.SendKbps, 0, maxSafe),
 	)
 }
 
