@@ -38,14 +38,18 @@ func (l Load) Fits(available Load) bool {
 	return l.Kbps <= available.Kbps && l.PPS <= available.PPS
 }
 
-// Into returns how many times l fits into available; 0 when l is zero.
+// Into returns how many times l fits into available; 0 when l is zero, or when
+// available is negative anywhere.
 func (l Load) Into(available Load) int {
 	n := int64(-1)
 	for _, d := range [2][2]int64{{l.Kbps, available.Kbps}, {l.PPS, available.PPS}} {
+		if d[1] < 0 {
+			return 0
+		}
 		if d[0] <= 0 {
 			continue
 		}
-		if k := max(d[1]/d[0], 0); n < 0 || k < n {
+		if k := d[1] / d[0]; n < 0 || k < n {
 			n = k
 		}
 	}

@@ -1,0 +1,55 @@
+package fleet_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+func TestNextIsTheWholeTable(t *testing.T) {
+	states := []fleet.State{fleet.Filling, fleet.Ready, fleet.Draining, fleet.Terminating, fleet.Lost}
+	causes := []fleet.Cause{fleet.Served, fleet.DrainAsked, fleet.Emptied, fleet.LeaseExpired, fleet.GivenUp}
+	want := map[string]fleet.State{
+		"filling→served": fleet.Ready, "filling→drain asked": fleet.Draining, "filling→lease expired": fleet.Lost,
+		"ready→drain asked": fleet.Draining, "ready→lease expired": fleet.Lost,
+		"draining→emptied": fleet.Terminating, "draining→lease expired": fleet.Lost,
+		"lost→given up": fleet.Terminating,
+	}
+	for _, s := range states {
+		for _, c := range causes {
+			to, err := s.Next(c)
+			expected, possible := want[string(s)+"→"+string(c)]
+			if possible != (err == nil) || possible && to != expected {
+				t.Errorf("%s→%s: %s, %v", s, c, to, err)
+			}
+		}
+	}
+}
+
+func TestWhoMayServe(t *testing.T) {
+	now := time.UnixMilli(1_790_000_000_000)
+	v := fleet.View{Node: fleet.Node{State: fleet.Ready, Generation: 2}, Beat: fleet.Beat{Generation: 2, LeaseUntil: now.Add(time.Millisecond)}}
+	if !v.Takes(now) {
+		t.Error("a ready node with a lease takes people")
+	}
+	if v.Takes(now.Add(time.Millisecond)) {
+		t.Error("the lease is over")
+	}
+	v.Beat.Generation = 1
+	if v.Takes(now) {
+		t.Error("the lease is an earlier life's")
+	}
+}
+
+func TestFreeSeats(t *testing.T) {
+	b := fleet.Block{Seats: 3, Members: map[room.Key]room.Revision{"a": 1}}
+	if b.Free() != 2 {
+		t.Error(b.Free())
+	}
+	b.Sealed = true
+	if b.Free() != 0 {
+		t.Error("a sealed block has no free seats")
+	}
+}
