@@ -34,8 +34,9 @@ func Index(rid string) (int, bool) {
 	return None, false
 }
 
-// Height returns how many pixels of height layer i has when captured is the
-// height of the source. It is 0 when captured is.
+// Height returns how many pixels of height layer i is meant to have when captured
+// is the height of the source. It is 0 when captured is. Encoders that find a
+// picture too small for three layers deviate from it.
 func Height(i, captured int) int {
 	return captured >> (Count - 1 - i)
 }
@@ -46,14 +47,15 @@ type Flow struct {
 	Live bool
 	// Kbps is the layer's measured rate; 0 when not known yet.
 	Kbps int64
+	// Height is the layer's picture height in pixels; 0 when not known, which
+	// counts as too small.
+	Height int
 }
 
 // Demand is one receive stream's claim on its receiver's budget.
 type Demand struct {
 	// Height is the largest useful picture height in pixels.
 	Height int
-	// Captured is the height of the source in pixels; 0 when not known.
-	Captured int
 	// Current is the layer carried now, or [None].
 	Current int
 	Flows   [Count]Flow
@@ -69,7 +71,7 @@ func Choose(d Demand) int {
 			continue
 		}
 		best = i
-		if d.Captured > 0 && Height(i, d.Captured) >= d.Height {
+		if h := d.Flows[i].Height; h > 0 && h >= d.Height {
 			return i
 		}
 	}

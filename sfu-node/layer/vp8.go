@@ -14,6 +14,9 @@ type VP8 struct {
 	Long bool
 	TL0  uint8
 
+	// Height is the picture's in pixels, known for key frames only; 0 else.
+	Height int
+
 	pictureAt int
 	tl0At     int
 }
@@ -73,8 +76,13 @@ func ParseVP8(p []byte) (VP8, bool) {
 	if len(p) <= at {
 		return d, false
 	}
-	// The inverse key frame flag, RFC 6386, section 9.1.
+	// The frame header, RFC 6386, section 9.1: an inverse key frame flag among 3
+	// bytes, then for key frames a start code of 3, width and height.
+	const heightAt = 8
 	d.Key = d.Start && p[at]&1 == 0
+	if frame := p[at:]; d.Key && len(frame) >= heightAt+2 {
+		d.Height = (int(frame[heightAt]) | int(frame[heightAt+1])<<8) & 0x3fff
+	}
 	return d, true
 }
 

@@ -214,7 +214,7 @@ func (r *Room) aimPeer(p *Peer) bool {
 		}
 		streams = append(streams, p.video[i])
 		r.demands = append(r.demands, layer.Demand{
-			Height: wantedHeight(p, pub), Captured: pub.track.Height, Current: p.video[i].aimed(), Flows: expected(pub),
+			Height: wantedHeight(p, pub), Current: p.video[i].aimed(), Flows: expected(pub),
 		})
 	}
 	changed := false
@@ -239,7 +239,7 @@ func expected(pub *publication) [layer.Count]layer.Flow {
 		}
 	}
 	for i := range flows {
-		flows[i] = layer.Flow{Live: true}
+		flows[i] = layer.Flow{Live: true, Height: layer.Height(i, pub.track.Height)}
 	}
 	return flows
 }

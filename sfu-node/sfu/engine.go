@@ -79,35 +79,45 @@ var videoCodecs = map[string]struct {
 	"av1":  {webrtc.MimeTypeAV1, "", 45},
 }
 
-// mediaEngine knows the codecs of a profile, VP8 always among them, and the
-// header extensions that a node reads.
-func mediaEngine(profile []string) (*webrtc.MediaEngine, error) {
-	m := &webrtc.MediaEngine{}
-	audio := []webrtc.RTCPFeedback{{Type: "transport-cc"}}
-	for _, c := range []webrtc.RTPCodecParameters{
-		{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1", RTCPFeedback: audio}, PayloadType: 111},
-		{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: "audio/red", ClockRate: 48000, Channels: 2, SDPFmtpLine: "111/111", RTCPFeedback: audio}, PayloadType: 63},
-	} {
-		if err := m.RegisterCodec(c, webrtc.RTPCodecTypeAudio); err != nil {
-			return nil, fmt.Errorf("register %s: %w", c.MimeType, err)
+// allowed lists the codecs of a kind that a profile allows, VP8 always among
+// them.
+func allowed(kind webrtc.RTPCodecType, profile []string) []webrtc.RTPCodecParameters {
+	parameters := func(mime string, pt webrtc.PayloadType, channels uint16, fmtp string, feedback []webrtc.RTCPFeedback) webrtc.RTPCodecParameters {
+		return webrtc.RTPCodecParameters{PayloadType: pt, RTPCodecCapability: webrtc.RTPCodecCapability{
+			MimeType: mime, ClockRate: rate(kind), Channels: channels, SDPFmtpLine: fmtp, RTCPFeedback: feedback,
+		}}
+	}
+	if kind == webrtc.RTPCodecTypeAudio {
+		feedback := []webrtc.RTCPFeedback{{Type: "transport-cc"}}
+		return []webrtc.RTPCodecParameters{
+			parameters(webrtc.MimeTypeOpus, 111, 2, "minptime=10;useinbandfec=1", feedback),
+			parameters("audio/red", 63, 2, "111/111", feedback),
 		}
 	}
 	names := slices.Clone(profile)
 	if !slices.Contains(names, "vp8") {
 		names = append(names, "vp8")
 	}
-	video := []webrtc.RTCPFeedback{{Type: "transport-cc"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
+	feedback := []webrtc.RTCPFeedback{{Type: "transport-cc"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
+	var list []webrtc.RTPCodecParameters
 	for _, name := range names {
-		c, ok := videoCodecs[name]
-		if !ok {
-			continue
+		if c, ok := videoCodecs[name]; ok {
+			list = append(list,
+				parameters(c.mime, c.pt, 0, c.fmtp, feedback),
+				parameters(webrtc.MimeTypeRTX, c.pt+1, 0, fmt.Sprintf("apt=%d", c.pt), nil))
 		}
-		for _, p := range []webrtc.RTPCodecParameters{
-			{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: c.mime, ClockRate: 90000, SDPFmtpLine: c.fmtp, RTCPFeedback: video}, PayloadType: c.pt},
-			{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeRTX, ClockRate: 90000, SDPFmtpLine: fmt.Sprintf("apt=%d", c.pt)}, PayloadType: c.pt + 1},
-		} {
-			if err := m.RegisterCodec(p, webrtc.RTPCodecTypeVideo); err != nil {
-				return nil, fmt.Errorf("register %s: %w", p.MimeType, err)
+	}
+	return list
+}
+
+// mediaEngine knows the codecs of a profile and the header extensions that a
+// node reads.
+func mediaEngine(profile []string) (*webrtc.MediaEngine, error) {
+	m := &webrtc.MediaEngine{}
+	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
+		for _, c := range allowed(kind, profile) {
+			if err := m.RegisterCodec(c, kind); err != nil {
+				return nil, fmt.Errorf("register %s: %w", c.MimeType, err)
 			}
 		}
 	}

@@ -122,6 +122,9 @@ func (u *uplink) take(raw []byte, now time.Duration) {
 	}
 	if p.key && pub.video() {
 		pub.gotKey(u.layer)
+		if p.codec == codecVP8 && p.vp8.Height > 0 {
+			f.height.Store(int64(p.vp8.Height))
+		}
 	}
 	for _, s := range pub.all() {
 		s.forward(p)

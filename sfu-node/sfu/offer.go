@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +46,9 @@ func (p *Peer) negotiate(ctx context.Context, offer string) error {
 
 	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
 		return p.badOffer("cannot be read", err)
+	}
+	if err := p.prefer(); err != nil {
+		return p.badOffer("has no codec that the room takes", err)
 	}
 	answer, err := p.pc.CreateAnswer(nil)
 	if err != nil {
@@ -150,6 +154,37 @@ func (p *Peer) prepare() error {
 	}
 	p.control = newControl(p, dc)
 	return nil
+}
+
+// prefer puts the codecs of the sections in which the participant sends in the
+// order of the profile: browsers send the first one of the answer. Payload types
+// are the offer's.
+func (p *Peer) prefer() error {
+	for _, t := range p.pc.GetTransceivers() {
+		if t.Receiver() == nil || t.Kind() != webrtc.RTPCodecTypeVideo {
+			continue
+		}
+		agreed := t.Receiver().GetParameters().Codecs
+		slices.SortStableFunc(agreed, func(a, b webrtc.RTPCodecParameters) int {
+			return preference(a, p.profile.VideoCodecs) - preference(b, p.profile.VideoCodecs)
+		})
+		if err := t.SetCodecPreferences(agreed); err != nil {
+			return fmt.Errorf("section %s: %w", t.Mid(), err)
+		}
+	}
+	return nil
+}
+
+// preference ranks a codec by a profile; retransmission goes last.
+func preference(c webrtc.RTPCodecParameters, profile []string) int {
+	id := codecOf(c.MimeType)
+	if id == codecNone {
+		return len(profile) + 1
+	}
+	if i := slices.Index(profile, string(id.name())); i >= 0 {
+		return i
+	}
+	return len(profile)
 }
 
 // prepareStreams makes the receive streams of a kind. The profile bounds how

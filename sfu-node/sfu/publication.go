@@ -35,10 +35,11 @@ type publication struct {
 
 // feed is what the packet path notes about one layer of a publication.
 type feed struct {
-	ssrc  atomic.Uint32
-	last  atomic.Int64 // when the last packet came, on the node's clock
-	bytes atomic.Int64
-	sync  atomic.Pointer[syncPoint]
+	ssrc   atomic.Uint32
+	last   atomic.Int64 // when the last packet came, on the node's clock
+	bytes  atomic.Int64
+	height atomic.Int64 // in pixels, as the last key frame said; 0 is unknown
+	sync   atomic.Pointer[syncPoint]
 
 	counted int64 // bytes at the last measure; guarded by Room.mu
 
@@ -105,6 +106,9 @@ func (pub *publication) measure(now time.Duration) {
 		f := &pub.layers[i]
 		last := time.Duration(f.last.Load())
 		pub.flows[i].Live = last > 0 && now-last < lapse
+		if pub.flows[i].Height = int(f.height.Load()); pub.flows[i].Height == 0 {
+			pub.flows[i].Height = layer.Height(i, pub.track.Height)
+		}
 		if span >= measureEvery {
 			total := f.bytes.Load()
 			kbps := (total - f.counted) * 8 / span.Milliseconds()

@@ -53,6 +53,10 @@ const (
 	bandWidth     = 5  // dB per sub-band of an immediate interval
 	speakingParts = 2  // active immediate intervals, of mediumParts, that make one speak
 	defaultFloor  = 70 // -dBov: quieter is background until something is learned
+
+	// Somebody who pauses for less than hold still counts as speaking: pauses
+	// between words are no news.
+	hold = 600 * time.Millisecond
 )
 
 // Detector follows the participants of one room, each under a key of type K.
@@ -151,7 +155,7 @@ type Heard[K cmp.Ordered] struct {
 func (d *Detector[K]) Speaking() []Heard[K] {
 	var heard []Heard[K]
 	for k, a := range d.who {
-		if a.speaking() {
+		if a.ever && a.at-a.spoke < hold {
 			heard = append(heard, Heard[K]{k, Silence - int(a.level)})
 		}
 	}
