@@ -1,3 +1,4 @@
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Role } from "../src/index.js";
 import type { Call } from "./call.js";
@@ -28,11 +29,10 @@ export function JoinCard({ call, query }: { call: Call; query: Query }) {
       <form class={`card join ${publishes ? "" : "narrow"}`} onSubmit={submit}>
         {publishes && (
           <div class="preview">
-            <Picture track={preview.video} name={name} />
-            <div class="toggles">
+            <Picture track={preview.video} name={name}>
               <Toggle on={microphone} what="microphone" onClick={() => setMicrophone(!microphone)} />
               <Toggle on={camera} what="camera" onClick={() => setCamera(!camera)} />
-            </div>
+            </Picture>
             {preview.refused && (
               <p class="hint" role="status">The browser did not allow camera or microphone. You can join all the same; others will not see or hear you.</p>
             )}
@@ -61,7 +61,7 @@ export function JoinCard({ call, query }: { call: Call; query: Query }) {
   );
 }
 
-function Picture({ track, name }: { track: MediaStreamTrack | undefined; name: string }) {
+function Picture({ track, name, children }: { track: MediaStreamTrack | undefined; name: string; children: ComponentChildren }) {
   const video = useRef<HTMLVideoElement>(null);
   useEffect(() => {
     if (video.current) video.current.srcObject = track ? new MediaStream([track]) : null;
@@ -70,6 +70,7 @@ function Picture({ track, name }: { track: MediaStreamTrack | undefined; name: s
     <div class={`picture ${track ? "on" : "off"}`}>
       <Avatar identity={name || "you"} name={name || "You"} size={240} />
       <video ref={video} muted playsInline autoPlay aria-label="Your camera" />
+      <div class="toggles">{children}</div>
     </div>
   );
 }

@@ -1,0 +1,70 @@
+import { createServer, type Server } from "node:http";
+import { mkdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { build } from "esbuild";
+import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+
+/** The folder of the SDK: the runner sees to it that tests run there. */
+export const root = process.cwd();
+
+/** The flags with which Chromium runs unattended, with made-up devices. */
+const flags = [
+  "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+];
+
+/** Starts Chromium. Close it, also when a test fails. */
+export function startBrowser(...more: string[]): Promise<Browser> {
+  return chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: [...flags, ...more] });
+}
+
+/** Serves the built demo on a free port. */
+export async function serveDemo(): Promise<{ url: string; close(): void }> {
+  const types: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
+  const server: Server = createServer((request, response) => {
+    const name = new URL(request.url ?? "/", "http://demo").pathname;
+    const file = path.join(root, "dist", name === "/" ? "index.html" : path.basename(name));
+    readFile(file).then(
+      (content) => response.writeHead(200, { "content-type": types[path.extname(file)] ?? "text/plain" }).end(content),
+      () => response.writeHead(404).end());
+  });
+  await new Promise<void>((done) => { server.listen(0, "127.0.0.1", done); });
+  const address = server.address();
+  if (typeof address !== "object" || !address) throw new Error("no address");
+  return { url: `http://127.0.0.1:${address.port}/`, close: () => server.close() };
+}
+
+/** The script that makes a page believe in a gateway and a node. */
+export async function fakeScript(): Promise<string> {
+  const result = await build({
+    entryPoints: [path.join(root, "e2e/fake/page.ts")], bundle: true, write: false, format: "iife", target: "es2022",
+  });
+  return result.outputFiles[0]?.text ?? "";
+}
+
+/** Waits until document.body.dataset.state is this. */
+export async function untilState(page: Page, state: string, timeout = 15_000): Promise<void> {
+  await page.waitForFunction((s) => document.body.dataset["state"] === s, state, { timeout });
+}
+
+/** Saves a picture of the page if SCREENSHOTS names a folder. */
+export async function screenshot(page: Page, name: string): Promise<void> {
+  const folder = process.env["SCREENSHOTS"];
+  if (!folder) return;
+  await mkdir(folder, { recursive: true });
+  await page.screenshot({ path: path.join(folder, `${name}.png`) });
+}
+
+/** Collects what a page complains of. */
+export function complaints(target: Page | BrowserContext): string[] {
+  const heard: string[] = [];
+  const listen = (page: Page) => {
+    page.on("pageerror", (error) => heard.push(String(error)));
+    page.on("console", (message) => {
+      if (message.type() === "error") heard.push(message.text());
+    });
+  };
+  if ("pages" in target) target.on("page", listen);
+  else listen(target);
+  return heard;
+}
