@@ -32,8 +32,8 @@ export function Drawer({ call, onClose }: { call: Call; onClose: () => void }) {
         <Fact name="Round trip">{stats?.rttMs === undefined ? "–" : `${stats.rttMs.toFixed(stats.rttMs < 10 ? 1 : 0)} ms`}</Fact>
         <Fact name="Receiving">{rate(stats?.receiveKbps)}</Fact>
         <Fact name="Sending">{rate(stats?.sendKbps)}</Fact>
-        <Fact name="Lost here">{percent(stats?.receiveLossPercent)}</Fact>
-        <Fact name="Lost there">{percent(stats?.sendLossPercent)}</Fact>
+        <Fact name="Loss, receiving">{percent(stats?.receiveLossPercent)}</Fact>
+        <Fact name="Loss, sending">{percent(stats?.sendLossPercent)}</Fact>
         {stats && stats.sent.length > 0 && <Fact name="Layers">{stats.sent.map((s) => `${s.width}×${s.height}`).join(", ")}</Fact>}
       </dl>
       {receiving.length > 0 && (

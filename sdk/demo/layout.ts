@@ -42,20 +42,26 @@ export function arrange(count: number, stage: Size, style: TileStyle): Rect[] {
 
 /**
  * Arranges one large tile, for a shared screen, and the others in a strip: at the
- * right of wide windows, below in upright ones. The large one comes first.
+ * right of wide windows, below in upright ones. The strip is no wider than its
+ * tiles; the large tile, which comes first, gets the rest.
  */
 export function arrangeFocus(others: number, stage: Size, style: TileStyle): Rect[] {
   if (stage.width <= 0 || stage.height <= 0) return [];
   if (others === 0) return [{ x: 0, y: 0, ...stage }];
-  const { gap } = style;
   if (stage.width >= stage.height) {
-    const strip = Math.min(Math.max(stage.width * 0.22, 140), stage.width * 0.4);
-    const large = { x: 0, y: 0, width: stage.width - strip - gap, height: stage.height };
-    return [large, ...shift(arrange(others, { width: strip, height: stage.height }, style), stage.width - strip, 0)];
+    const most = Math.min(Math.max(stage.width * 0.22, 140), stage.width * 0.4);
+    const tiles = arrange(others, { width: most, height: stage.height }, style);
+    const left = Math.min(...tiles.map((t) => t.x));
+    const used = most - 2 * left;
+    const large = { x: 0, y: 0, width: stage.width - used - style.gap, height: stage.height };
+    return [large, ...tiles.map((t) => ({ ...t, x: t.x - left + stage.width - used }))];
   }
-  const top = stage.height * (others > 2 ? 0.55 : 0.68);
-  const large = { x: 0, y: 0, width: stage.width, height: top };
-  return [large, ...shift(arrange(others, { width: stage.width, height: stage.height - top - gap }, style), 0, top + gap)];
+  const most = stage.height * (others > 2 ? 0.45 : 0.32) - style.gap;
+  const tiles = arrange(others, { width: stage.width, height: most }, style);
+  const top = Math.min(...tiles.map((t) => t.y));
+  const used = most - 2 * top;
+  const large = { x: 0, y: 0, width: stage.width, height: stage.height - used - style.gap };
+  return [large, ...tiles.map((t) => ({ ...t, y: t.y - top + stage.height - used }))];
 }
 
 interface Fit extends Size {
@@ -87,8 +93,4 @@ function place(count: number, tile: Fit, stage: Size, gap: number): Rect[] {
       width: tile.width, height: tile.height,
     };
   });
-}
-
-function shift(rects: Rect[], x: number, y: number): Rect[] {
-  return rects.map((r) => ({ ...r, x: r.x + x, y: r.y + y }));
 }

@@ -135,6 +135,7 @@ describe("joining", () => {
     await withPage(join, async (page) => {
       await untilState(page, "joined");
       await page.getByText("The browser did not allow the camera and microphone. You are in the room").waitFor();
+      await settle(page);
       await screenshot(page, "no-devices");
     }, { setup: refuse });
   });
@@ -165,6 +166,7 @@ describe("in the room", () => {
         await page.keyboard.press("Escape");
         await page.locator(".drawer").waitFor({ state: "detached" });
         await page.emulateMedia({ colorScheme: "dark" });
+        await settle(page);
         await screenshot(page, "dark");
         await page.setViewportSize({ width: 390, height: 780 });
         await settle(page);
@@ -263,6 +265,7 @@ describe("in the room", () => {
       const muted = await page.evaluate(() => window.fake.said.filter((m) => m.action === "tracks").at(-1)?.tracks.map((t) => [t.source, t.muted]).sort());
       assert.deepEqual(muted, [["camera", true], ["microphone", true]]);
       assert.equal(await page.evaluate(() => window.room.localParticipant.getTrackPublication("camera")?.track.mediaStreamTrack), undefined);
+      await settle(page);
       await screenshot(page, "muted");
     });
   });
