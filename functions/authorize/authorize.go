@@ -30,8 +30,9 @@ type authorizer struct {
 	now     func() time.Time
 }
 
-// errUnauthorized makes API Gateway answer 401; the text is its word.
-var errUnauthorized = errors.New("Unauthorized") //lint:ignore ST1005 API Gateway compares it
+// errUnauthorized makes API Gateway answer 401; it compares the word, capital
+// letter included.
+var errUnauthorized = errors.New("Unauthorized")
 
 // authorize answers the gateway's question about one handshake.
 //
