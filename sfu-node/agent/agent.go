@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/sfu-node/sfu"
 )
@@ -99,12 +101,13 @@ type Agent struct {
 	turns   chan struct{}
 	beat    chan struct{} // a heartbeat is wanted now
 
-	mu    sync.Mutex
-	lease lease
-	links []*link // by slot; nil while there is none
-	next  int     // the slot after the one used last
-	heard time.Time
-	token string
+	mu      sync.Mutex
+	closing bool // no further socket is opened
+	lease   lease
+	links   []*link // by slot; nil while there is none
+	next    int     // the slot after the one used last
+	heard   time.Time
+	token   string
 }
 
 // New makes an agent. Close it, whether it ran or not.
@@ -148,12 +151,31 @@ func (a *Agent) work(f func()) {
 	}()
 }
 
-// Close waits until everything queued is sent or ctx is done, closes the sockets
-// and ends all goroutines.
+// Close waits until everything queued is sent and has arrived, or ctx is done,
+// closes the sockets and ends all goroutines.
 func (a *Agent) Close(ctx context.Context) {
 	a.out.drain(ctx)
+	a.mu.Lock()
+	a.closing = true
+	a.mu.Unlock()
+	// The closing handshake comes after all else on a socket. Without it, what
+	// the gateway has not read yet might be thrown away with the socket.
+	closed := make(chan struct{})
+	var shaking sync.WaitGroup
+	for _, l := range a.usable() {
+		shaking.Go(func() { _ = l.conn.Close(websocket.StatusNormalClosure, "node stops") })
+	}
+	go func() {
+		shaking.Wait()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-ctx.Done():
+	}
 	a.stop()
 	a.working.Wait()
+	<-closed
 }
 
 // Left reports a departure. It does not block.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"maps"
 	"runtime"
 	"slices"
@@ -142,51 +143,49 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Bounds of one part of an inventory. Bytes leave room for the rest of the
-// heartbeat within a frame.
-const (
-	maxPartBytes = events.MaxFrame - 4<<10
-	// memberBytes is the JSON around a key: quotes, colon, a revision of up to 16
-	// digits, comma.
-	memberBytes = 2 + 1 + 16 + 1
-	roomBytes   = 6*events.MaxName + 32
-)
-
-// inventory lists everybody in parts that each fit a heartbeat. A room is split
-// only when it alone exceeds a part. There is always at least one part.
+// inventory lists everybody in as many parts as are needed for each to be taken.
+// There is always at least one.
 func inventory(members map[string]map[string]int64, now time.Time) []events.Inventory {
-	var parts [][]events.RoomMembers
-	count, size := 0, 0
-	add := func(r events.RoomMembers, n, bytes int) {
-		if len(parts) == 0 || count+n > events.MaxInventoryMembers || size+bytes > maxPartBytes {
-			parts = append(parts, nil)
-			count, size = 0, 0
+	for n := 1; ; n += 1 + n/4 {
+		parts := split(members, n, now)
+		if n > maxParts || !slices.ContainsFunc(parts, tooLarge) {
+			return parts
 		}
-		parts[len(parts)-1] = append(parts[len(parts)-1], r)
-		count += n
-		size += bytes
+	}
+}
+
+// maxParts is where keys that are no hashes would get no smaller by more parts.
+const maxParts = 500
+
+func split(members map[string]map[string]int64, n int, now time.Time) []events.Inventory {
+	parts := make([]events.Inventory, n)
+	for i := range parts {
+		parts[i] = events.Inventory{TakenMs: now.UnixMilli(), Part: i, Parts: n}
 	}
 	for _, room := range slices.Sorted(maps.Keys(members)) {
-		r := events.RoomMembers{Room: room, Members: map[string]int64{}}
-		bytes := roomBytes
-		for _, key := range slices.Sorted(maps.Keys(members[room])) {
-			n := len(key) + memberBytes
-			if len(r.Members) == events.MaxInventoryMembers || bytes+n > maxPartBytes {
-				add(r, len(r.Members), bytes)
-				r = events.RoomMembers{Room: room, Members: map[string]int64{}}
-				bytes = roomBytes
+		for key, revision := range members[room] {
+			p := &parts[events.InventoryPart(key, n)]
+			if len(p.Rooms) == 0 || p.Rooms[len(p.Rooms)-1].Room != room {
+				p.Rooms = append(p.Rooms, events.RoomMembers{Room: room, Members: map[string]int64{}})
 			}
-			r.Members[key] = members[room][key]
-			bytes += n
+			p.Rooms[len(p.Rooms)-1].Members[key] = revision
 		}
-		add(r, len(r.Members), bytes)
 	}
-	if len(parts) == 0 {
-		parts = [][]events.RoomMembers{{}}
+	return parts
+}
+
+// besides is more than what a heartbeat has in bytes besides its inventory.
+const besides = 1 << 10
+
+func tooLarge(i events.Inventory) bool {
+	people, names := 0, 0
+	for _, r := range i.Rooms {
+		people += len(r.Members)
+		names += len(r.Room)
 	}
-	list := make([]events.Inventory, len(parts))
-	for i, rooms := range parts {
-		list[i] = events.Inventory{TakenMs: now.UnixMilli(), Part: i, Parts: len(parts), Rooms: rooms}
+	if people > events.MaxInventoryMembers || names > events.MaxInventoryNames {
+		return true
 	}
-	return list
+	raw, err := json.Marshal(i)
+	return err != nil || len(raw) > events.MaxFrame-besides
 }

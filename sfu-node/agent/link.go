@@ -57,7 +57,7 @@ func (l *link) write(ctx context.Context, raw []byte) error {
 
 // keep holds a slot's socket open until the agent is closed.
 func (a *Agent) keep(slot int) {
-	for failures := 0; a.ctx.Err() == nil; {
+	for failures := 0; a.wanted(); {
 		l, err := a.open(slot)
 		if err != nil {
 			a.log.Warn("no socket to the control plane", "slot", slot, "failures", failures+1, "error", err)
@@ -68,6 +68,13 @@ func (a *Agent) keep(slot int) {
 		failures = 0
 		a.serve(l)
 	}
+}
+
+// wanted reports whether sockets are to be open.
+func (a *Agent) wanted() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.closing && a.ctx.Err() == nil
 }
 
 // serve lets a socket live, and replaces it when it is old: the new one is

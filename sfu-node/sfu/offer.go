@@ -75,37 +75,18 @@ func (p *Peer) badOffer(what string, err error) error {
 	return events.Errorf(events.CodeBadOffer, "offer %s", what)
 }
 
-// readOffer checks what the contract says of an offer beyond what
-// [events.Offer] checks: that Media names every section and that each has the
-// right direction. It returns the offer without candidates: an ICE-lite agent
-// has no use for them.
+// readOffer notes what the offer's sections are for; that they are what Media
+// says is checked by [events.Offer]. It returns the offer without candidates: an
+// ICE-lite agent has no use for them.
 func (p *Peer) readOffer(offer string) (string, error) {
 	var parsed sdp.SessionDescription
 	if err := parsed.UnmarshalString(offer); err != nil {
 		return "", p.badOffer("is not a session description", err)
 	}
-	want := map[string]string{}
 	for source, mid := range p.media.Sending() {
-		want[mid] = sdp.AttrKeySendOnly
 		p.sources[mid] = source
 	}
-	for _, mids := range [2][]string{p.media.Audio, p.media.Video} {
-		for _, mid := range mids {
-			want[mid] = sdp.AttrKeyRecvOnly
-		}
-	}
 	for _, m := range parsed.MediaDescriptions {
-		mid, _ := m.Attribute(sdp.AttrKeyMID)
-		if m.MediaName.Media == "application" {
-			continue
-		}
-		direction, ok := want[mid]
-		if !ok {
-			return "", events.Errorf(events.CodeBadOffer, "offer has a section %.16q that media does not name", mid)
-		}
-		if _, ok := m.Attribute(direction); !ok {
-			return "", events.Errorf(events.CodeBadOffer, "section %.16q is not %s", mid, direction)
-		}
 		m.Attributes = withoutCandidates(m.Attributes)
 	}
 	plain, err := parsed.Marshal()
