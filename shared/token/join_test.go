@@ -112,6 +112,30 @@ func TestAbsentPermissionsMeanWhatTheyMeanToLiveKit(t *testing.T) {
 	}
 }
 
+// Tokens that livekit-server-sdk 2.19.2 for Node.js minted with our test keys.
+func TestTokensOfLiveKitsSDK(t *testing.T) {
+	for raw, want := range map[string]Claims{
+		"eyJhbGciOiJIUzI1NiJ9." +
+			"eyJtZXRhZGF0YSI6IntcInNlYXRcIjoxfSIsImF0dHJpYnV0ZXMiOnsidGVhbSI6IngifSwibmFtZSI6IkFkYSIsInZpZGVvIjp7InJvb20iOiJsb3VuZ2UiLCJyb29tSm9pbiI6dHJ1ZSwiY2FuUHVibGlzaCI6dHJ1ZSwiY2FuU3Vic2NyaWJlIjp0cnVlLCJjYW5QdWJsaXNoU291cmNlcyI6WyJjYW1lcmEiLCJzY3JlZW5fc2hhcmUiXX0sImlzcyI6IkEiLCJleHAiOjQ5NDkwMDc5MzksIm5iZiI6MTc5NTQwNzkzOSwic3ViIjoiYWRhIn0." +
+			"Skwm5CXluTOnGXRUiL65uuE5JiP1FchLLhCD6pAn8o0": {
+			Identity: "ada", Name: "Ada", Metadata: `{"seat":1}`, Room: "lounge", Join: true,
+			CanPublish: true, CanSubscribe: true, CanPublishData: true, Sources: []Source{Camera, Screen}},
+		"eyJhbGciOiJIUzI1NiJ9." +
+			"eyJ2aWRlbyI6eyJyb29tIjoibG91bmdlIiwicm9vbUpvaW4iOnRydWUsImNhblB1Ymxpc2giOmZhbHNlfSwiaXNzIjoiQiIsImV4cCI6NDk0OTAwNzkzOSwibmJmIjoxNzk1NDA3OTM5LCJzdWIiOiJ2ZXJhIn0." +
+			"1ZjoPV5Mqe2Sa-tXJAub0JWYBfKAtX0jCSPX_ff_LLw": {
+			Identity: "vera", Room: "lounge", Join: true, CanSubscribe: true},
+	} {
+		got, err := keys.Verify(raw, noon)
+		if err != nil {
+			t.Errorf("%s: %v", want.Identity, err)
+		}
+		want.Expires, want.NotBefore = got.Expires, got.NotBefore
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+}
+
 func TestEveryRefusalOfAJoinToken(t *testing.T) {
 	good := sign(t, hs256, payload(nil), []byte(secretA))
 	parts := strings.Split(good, ".")
