@@ -36,7 +36,7 @@ const (
 	CodeUnauthorized      Code = "unauthorized"        // HTTP API: API key missing or wrong
 
 	// The room or the fleet cannot take this participant.
-	CodeRoomFull        Code = "room_full"        // the room's own limit
+	CodeRoomFull        Code = "room_full"        // no seat is free: the room's own limit, or its node's
 	CodeStageFull       Code = "stage_full"       // the room's limit of publishers
 	CodeNoCapacity      Code = "no_capacity"      // retry: no node has room and none can be launched now
 	CodeBudgetExhausted Code = "budget_exhausted" // the deployment's own limit of nodes

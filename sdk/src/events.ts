@@ -372,7 +372,7 @@ export type Code =
   | "token_no_permission"
   /** HTTP API: API key missing or wrong */
   | "unauthorized"
-  /** the room's own limit */
+  /** no seat is free: the room's own limit, or its node's */
   | "room_full"
   /** the room's limit of publishers */
   | "stage_full"
