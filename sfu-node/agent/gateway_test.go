@@ -138,12 +138,21 @@ func (a *arrival) reply(m events.Message) {
 	_ = a.conn.Write(context.Background(), websocket.MessageText, raw)
 }
 
-// send posts a message on a slot's socket.
+// send posts a message on a slot's socket, once there is one.
 func (g *gateway) send(slot int, m events.Message) {
-	g.mu.Lock()
-	conn := g.sockets[slot]
-	g.mu.Unlock()
-	(&arrival{conn: conn, g: g}).reply(m)
+	g.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		g.mu.Lock()
+		conn := g.sockets[slot]
+		g.mu.Unlock()
+		if conn != nil {
+			(&arrival{conn: conn, g: g}).reply(m)
+			return
+		}
+		if time.Now().After(deadline) {
+			g.t.Fatalf("slot %d never said hello", slot)
+		}
+	}
 }
 
 // set changes what the gateway does.
