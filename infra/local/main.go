@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/spillway-sfu/spillway/infra/local/moto"
 )
 
 func main() {
@@ -63,7 +65,8 @@ func (l *local) announce(took time.Duration) error {
 		return nil
 	}
 	data, err := json.Marshal(map[string]any{"demo": demo, "socket": socket, "api": api, "key": l.o.apiKey, "pid": os.Getpid(),
-		"joinKeyID": l.o.keyID, "joinKeySecret": l.o.keySecret, "logs": l.o.logDir})
+		"joinKeyID": l.o.keyID, "joinKeySecret": l.o.keySecret, "logs": l.o.logDir,
+		"aws": l.moto.URL, "table": moto.Table(stack)})
 	if err != nil {
 		return err
 	}

@@ -51,14 +51,14 @@ type messageEvent struct {
 
 // authorizerEvent is what a REQUEST authorizer gets on $connect.
 type authorizerEvent struct {
-	Type                  string              `json:"type"`
-	MethodARN             string              `json:"methodArn"`
-	Headers               map[string]string   `json:"headers"`
-	MultiValueHeaders     map[string][]string `json:"multiValueHeaders"`
-	Query                 map[string]string   `json:"queryStringParameters"`
-	MultiValueQuery       map[string][]string `json:"multiValueQueryStringParameters"`
-	StageVariables        map[string]string   `json:"stageVariables"`
-	RequestContext        requestContext      `json:"requestContext"`
+	Type              string              `json:"type"`
+	MethodARN         string              `json:"methodArn"`
+	Headers           map[string]string   `json:"headers"`
+	MultiValueHeaders map[string][]string `json:"multiValueHeaders"`
+	Query             map[string]string   `json:"queryStringParameters"`
+	MultiValueQuery   map[string][]string `json:"multiValueQueryStringParameters"`
+	StageVariables    map[string]string   `json:"stageVariables"`
+	RequestContext    requestContext      `json:"requestContext"`
 }
 
 // context fills what is the same for all events of a connection.

@@ -25,7 +25,9 @@ type peerClose struct {
 	reason string
 }
 
-func (p *peerClose) Error() string { return fmt.Sprintf("closed by the client: %d %s", p.code, p.reason) }
+func (p *peerClose) Error() string {
+	return fmt.Sprintf("closed by the client: %d %s", p.code, p.reason)
+}
 
 // echo is the code to answer with; 0 for none (RFC 6455, 5.5.1).
 func (p *peerClose) echo() ws.StatusCode {
