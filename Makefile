@@ -13,7 +13,7 @@ FUNCTIONS := authorize participant node fleet rooms
 LAMBDA := CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 GO_FILES = $(shell find . -name '*.go' -not -path './sdk/node_modules/*' -not -path './build/*')
 
-.PHONY: help dev test check build package types clean FORCE
+.PHONY: help dev test check bench build package types clean FORCE
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -32,6 +32,9 @@ check: setup-node ## Format, vet, staticcheck, import arrows, docs, types: secon
 	go test -vet=off . ./events/gen
 	npm run check --prefix sdk --silent
 	@echo "check: passed"
+
+bench: setup-dev build ## Measure what a warm join costs (nothing else should run)
+	@go run ./bench/join
 
 build: $(FUNCTIONS:%=build/local/%/bootstrap) build/local/sfu-node build/local/spillway-local demo ## Build everything for this machine into build/local
 
