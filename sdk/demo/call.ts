@@ -184,9 +184,9 @@ class Passes {
       throw new SpillwayError("network", "no pass could be fetched", { cause });
     }
     const answer: unknown = await response.json().catch(() => undefined);
-    const { token, url } = (answer ?? {}) as { token?: unknown; url?: unknown };
+    const { token, url, code, text } = (answer ?? {}) as Partial<Record<"token" | "url" | "code" | "text", unknown>>;
     if (!response.ok || typeof token !== "string" || typeof url !== "string") {
-      throw new SpillwayError(response.status >= 500 ? "internal" : "unauthorized", `no pass was given (${response.status})`);
+      throw new SpillwayError(typeof code === "string" ? (code as ErrorCode) : "internal", String(text ?? `no pass was given (${response.status})`));
     }
     this.#identity ??= subjectOf(token);
     return { token, url };

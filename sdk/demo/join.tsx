@@ -8,6 +8,14 @@ import { usePreview } from "./preview.js";
 import type { Query } from "./query.js";
 import { Avatar } from "./tile.js";
 
+/** A person of this tab: two people of one name do not throw each other out, and a reload comes back as the same one. */
+function ownIdentity(name: string): string {
+  const key = "spillway-tab";
+  const tab = sessionStorage.getItem(key) ?? Math.random().toString(36).slice(2, 8);
+  sessionStorage.setItem(key, tab);
+  return `${name}-${tab}`;
+}
+
 /** The form before joining: who, where, as what, with which devices. */
 export function JoinCard({ call, query }: { call: Call; query: Query }) {
   const before = call.view.choice;
@@ -22,7 +30,7 @@ export function JoinCard({ call, query }: { call: Call; query: Query }) {
   const submit = (event: Event) => {
     event.preventDefault();
     if (!ready) return;
-    void call.join({ room: room.trim(), name: name.trim(), identity: query.identity, role, camera, microphone, tracks: preview.take() });
+    void call.join({ room: room.trim(), name: name.trim(), identity: query.identity ?? ownIdentity(name.trim()), role, camera, microphone, tracks: preview.take() });
   };
   return (
     <main class="centre">

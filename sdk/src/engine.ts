@@ -148,7 +148,7 @@ export class Engine {
       onOddity: (text) => this.#listener.onOddity(text),
     });
     peer.catch((error: unknown) => lost(...reasonOf(error)));
-    this.#session = { generation, id: crypto.randomUUID(), peer };
+    this.#session = { generation, id: randomName(), peer };
   }
 
   async #dial(dial: number): Promise<void> {
@@ -262,6 +262,11 @@ export class Engine {
     this.#requests += 1;
     return this.#idPrefix() + this.#requests;
   }
+}
+
+/** 128 random bits; crypto.randomUUID is missing on pages that were not loaded over https. */
+function randomName(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
 }
 
 function reasonOf(error: unknown): [ErrorCode, string] {

@@ -1,8 +1,9 @@
 /**
  * Spillway in a browser: join a room, see and hear who is in it, be seen and heard.
  *
- *     const room = await connect("wss://…/ws", token);
+ *     const room = new Room();
  *     room.on(RoomEvent.TrackSubscribed, (track) => document.body.append(track.attach()));
+ *     await room.connect("wss://…/ws", token);
  *     await room.localParticipant.setCameraEnabled(true);
  *
  * @module

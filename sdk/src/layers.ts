@@ -3,6 +3,7 @@ import type { Source } from "./events.js";
 /** One simulcast encoding. */
 export interface Layer {
   rid: string;
+  active: boolean;
   scaleResolutionDownBy: number;
   maxBitrate: number;
   maxFramerate?: number;
@@ -23,26 +24,35 @@ const usualBitrate = 1_700_000;
 const leastBitrate = 50_000;
 
 /**
+ * From how many pixels on a picture is worth a second and a third encoding.
+ * Chromium sends no more than these whatever it is asked for, and of those asked
+ * for the first ones: a small picture must be whole in the first.
+ */
+const worthTwo = 480 * 270;
+const worthThree = 960 * 540;
+
+/**
  * The simulcast encodings of a source, smallest first, as they stand in the offer:
- * a quarter, a half and the full size of a camera; a half, at few frames, and the
- * full size of a screen. Bits follow size and frame rate, less than proportionally.
+ * q, h and f of a camera, q and f of a screen. Each is half as large as the next,
+ * the last active one is the whole picture; small pictures leave the last ones
+ * inactive. A screen's smaller one has few frames. Bits follow size and frame
+ * rate, less than proportionally.
  */
 export function layersOf(source: Source, picture: Picture = usualPicture): Layer[] {
-  const bitrate = (scale: number, frameRate: number) => {
-    const pixels = (picture.width / scale) * (picture.height / scale) * frameRate;
-    const usual = usualPicture.width * usualPicture.height * usualPicture.frameRate;
-    return Math.max(leastBitrate, Math.round(usualBitrate * (pixels / usual) ** 0.75));
-  };
-  if (source === "screen") {
-    const slow = Math.min(5, picture.frameRate);
-    return [
-      { rid: "q", scaleResolutionDownBy: 2, maxBitrate: bitrate(2, slow), maxFramerate: slow },
-      { rid: "f", scaleResolutionDownBy: 1, maxBitrate: bitrate(1, picture.frameRate) },
-    ];
-  }
-  return [
-    { rid: "q", scaleResolutionDownBy: 4, maxBitrate: bitrate(4, picture.frameRate) },
-    { rid: "h", scaleResolutionDownBy: 2, maxBitrate: bitrate(2, picture.frameRate) },
-    { rid: "f", scaleResolutionDownBy: 1, maxBitrate: bitrate(1, picture.frameRate) },
-  ];
+  const rids = source === "screen" ? ["q", "f"] : ["q", "h", "f"];
+  const pixels = picture.width * picture.height;
+  const count = Math.min(rids.length, pixels >= worthThree ? 3 : pixels >= worthTwo ? 2 : 1);
+  return rids.map((rid, i) => {
+    const active = i < count;
+    const scaleResolutionDownBy = active ? 2 ** (count - 1 - i) : 1;
+    const slow = source === "screen" && i < count - 1;
+    const frameRate = slow ? Math.min(5, picture.frameRate) : picture.frameRate;
+    const maxBitrate = bitrateOf(pixels / scaleResolutionDownBy ** 2, frameRate);
+    return { rid, active, scaleResolutionDownBy, maxBitrate, ...(slow ? { maxFramerate: frameRate } : {}) };
+  });
+}
+
+function bitrateOf(pixels: number, frameRate: number): number {
+  const usual = usualPicture.width * usualPicture.height * usualPicture.frameRate;
+  return Math.max(leastBitrate, Math.round(usualBitrate * ((pixels * frameRate) / usual) ** 0.75));
 }

@@ -1,6 +1,6 @@
 import { openCamera, openMicrophone, openScreen, type AudioCaptureOptions, type ScreenShareOptions, type VideoCaptureOptions } from "./capture.js";
 import { SpillwayError } from "./errors.js";
-import { Version, type Role, type Source, type Track } from "./events.js";
+import { Version, type Role, type Source } from "./events.js";
 import { layersOf } from "./layers.js";
 import type { Peer } from "./peer.js";
 import { kindOf, newElement, Participant, play, TrackPublication, type Kind } from "./publication.js";
@@ -259,14 +259,12 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
     this.#host.onDeviceError(new SpillwayError("media_missing", `the ${source} went away`), source);
   }
 
-  get #published(): Track[] {
-    return this.#role === "viewer" ? [] : [...this.publications.values()].map((p) => p.info);
-  }
-
   /** Tells the node everything that is published. Said before it is sent, so that the node knows the first packet. */
   #tell(): void {
+    if (this.#role === "viewer") return;
     this.#revision += 1;
-    this.#peer?.send({ action: "tracks", v: Version, revision: this.#revision, tracks: this.#published });
+    const tracks = [...this.publications.values()].map((p) => p.info);
+    this.#peer?.send({ action: "tracks", v: Version, revision: this.#revision, tracks });
   }
 
   #send(source: Source): void {
