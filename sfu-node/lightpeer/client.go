@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -29,6 +30,12 @@ type Options struct {
 	Audio, Video int
 	// Loopback lets the client use 127.0.0.1, and nothing else.
 	Loopback bool
+	// Socket carries everything the client sends and gets, if set; it says by its
+	// LocalAddr where it is bound. It is closed with the client.
+	Socket net.PacketConn
+	// VP8 and Opus are the payload types offered; 96 and 111 when 0. The type after
+	// VP8's is its retransmission's.
+	VP8, Opus uint8
 	// OnMessage gets each message on the data channel; may be nil.
 	OnMessage func(events.Message)
 	// OnPacket gets each RTP packet of a receive stream, which is its own to keep;
@@ -45,6 +52,7 @@ type Client struct {
 	opt   Options
 	pc    *webrtc.PeerConnection
 	dc    *webrtc.DataChannel
+	mux   ice.UDPMux // nil without a socket of its own
 	media events.Media
 
 	mic         *Sender
@@ -69,7 +77,14 @@ func New(opt Options) (*Client, error) {
 		opt.Audio, opt.Video = 3, 9
 	}
 	c := &Client{opt: opt, opened: make(chan struct{}), closed: make(chan struct{})}
-	api, err := newAPI(opt.Loopback)
+	if opt.VP8 == 0 {
+		opt.VP8 = 96
+	}
+	if opt.Opus == 0 {
+		opt.Opus = 111
+	}
+	c.opt = opt
+	api, err := c.newAPI()
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +212,11 @@ func (c *Client) Connection() *webrtc.PeerConnection { return c.pc }
 // Close ends the connection and waits for its goroutines.
 func (c *Client) Close() error {
 	c.end()
-	return c.pc.GracefulClose()
+	err := c.pc.GracefulClose()
+	if c.mux != nil {
+		err = errors.Join(err, c.mux.Close())
+	}
+	return err
 }
 
 // onTrack hands on what comes on a receive stream until it ends.
@@ -233,28 +252,17 @@ func (c *Client) onTrack(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver
 }
 
 // newAPI makes a stack with Opus, VP8 and the header extensions of browsers.
-func newAPI(loopback bool) (*webrtc.API, error) {
-	media := &webrtc.MediaEngine{}
-	feedback := []webrtc.RTCPFeedback{{Type: "transport-cc"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
-	err := errors.Join(
-		media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: opus, PayloadType: 111}, webrtc.RTPCodecTypeAudio),
-		media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{
-			MimeType: webrtc.MimeTypeVP8, ClockRate: 90000, RTCPFeedback: feedback}, PayloadType: 96}, webrtc.RTPCodecTypeVideo),
-		media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{
-			MimeType: webrtc.MimeTypeRTX, ClockRate: 90000, SDPFmtpLine: "apt=96"}, PayloadType: 97}, webrtc.RTPCodecTypeVideo),
-	)
-	for _, uri := range []string{sdp.SDESMidURI, audioLevelURI, sdp.TransportCCURI} {
-		err = errors.Join(err, media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeAudio))
-	}
-	for _, uri := range []string{sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI, sdp.TransportCCURI} {
-		err = errors.Join(err, media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeVideo))
+func (c *Client) newAPI() (*webrtc.API, error) {
+	media, err := mediaEngine(webrtc.PayloadType(c.opt.VP8), webrtc.PayloadType(c.opt.Opus))
+	if err != nil {
+		return nil, err
 	}
 	registry := &interceptor.Registry{}
 	generator, generatorErr := nack.NewGeneratorInterceptor()
 	responder, responderErr := nack.NewResponderInterceptor()
 	receiver, receiverErr := report.NewReceiverInterceptor()
-	if err := errors.Join(err, generatorErr, responderErr, receiverErr); err != nil {
-		return nil, fmt.Errorf("lightpeer: make media engine: %w", err)
+	if err := errors.Join(generatorErr, responderErr, receiverErr); err != nil {
+		return nil, fmt.Errorf("lightpeer: make interceptors: %w", err)
 	}
 	registry.Add(generator)
 	registry.Add(responder)
@@ -264,11 +272,37 @@ func newAPI(loopback bool) (*webrtc.API, error) {
 	set.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	set.SetHostAcceptanceMinWait(0)
 	set.SetICETimeouts(5*time.Second, 10*time.Second, time.Second)
-	if loopback {
+	if c.opt.Loopback {
 		set.SetIncludeLoopbackCandidate(true)
 		set.SetInterfaceFilter(func(name string) bool { return name == "lo" })
 	}
+	if c.opt.Socket != nil {
+		c.mux = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: c.opt.Socket})
+		set.SetICEUDPMux(c.mux)
+	}
 	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(set)), nil
+}
+
+func mediaEngine(vp8, sound webrtc.PayloadType) (*webrtc.MediaEngine, error) {
+	media := &webrtc.MediaEngine{}
+	feedback := []webrtc.RTCPFeedback{{Type: "transport-cc"}, {Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
+	err := errors.Join(
+		media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: opus, PayloadType: sound}, webrtc.RTPCodecTypeAudio),
+		media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{
+			MimeType: webrtc.MimeTypeVP8, ClockRate: 90000, RTCPFeedback: feedback}, PayloadType: vp8}, webrtc.RTPCodecTypeVideo),
+		media.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: webrtc.RTPCodecCapability{
+			MimeType: webrtc.MimeTypeRTX, ClockRate: 90000, SDPFmtpLine: fmt.Sprintf("apt=%d", vp8)}, PayloadType: vp8 + 1}, webrtc.RTPCodecTypeVideo),
+	)
+	for _, uri := range []string{sdp.SDESMidURI, audioLevelURI, sdp.TransportCCURI} {
+		err = errors.Join(err, media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeAudio))
+	}
+	for _, uri := range []string{sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.SDESRepairRTPStreamIDURI, sdp.TransportCCURI} {
+		err = errors.Join(err, media.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeVideo))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lightpeer: make media engine: %w", err)
+	}
+	return media, nil
 }
 
 const audioLevelURI = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
