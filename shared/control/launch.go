@@ -58,10 +58,18 @@ func Launch(p Pressure, now time.Time, set Settings) Plan {
 		launches = append(launches, l)
 	}
 	plan.Commits = []Commit{{Changes: changes}}
-	for _, w := range p.Waits {
+	plan.Sends = Inform(p.Waits, launches, now, set).Sends
+	plan.Decision = Decision{Choice: fmt.Sprintf("launch %d", len(plan.Launches)), Why: "who waits does not fit into what is coming", Inputs: inputs}
+	return plan
+}
+
+// Inform tells those who wait how long it will take, given the launches under
+// way.
+func Inform(waits []fleet.Wait, launches []fleet.Launch, now time.Time, set Settings) Plan {
+	var plan Plan
+	for _, w := range waits {
 		plan.Sends = append(plan.Sends, Send{To: []string{w.Connection}, Message: waiting(w, launches, now, set)})
 	}
-	plan.Decision = Decision{Choice: fmt.Sprintf("launch %d", len(plan.Launches)), Why: "who waits does not fit into what is coming", Inputs: inputs}
 	return plan
 }
 

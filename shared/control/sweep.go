@@ -10,6 +10,9 @@ import (
 
 // Times of the sweep.
 const (
+	// IndexLags is how long the index of nodes may take to show one, with much to
+	// spare.
+	IndexLags = 10 * time.Second
 	// LostAfter is how long after the end of its lease a node is given up.
 	LostAfter = 60 * time.Second
 	// OrphanAfter is how old an instance must be before the sweep wonders why the
@@ -26,12 +29,13 @@ type Instance struct {
 }
 
 // SweepLaunch repeats a launch of which nothing was heard, gives up one whose
-// node never said hello, and forgets one that landed a while ago.
-func SweepLaunch(l fleet.Launch, now time.Time) Plan {
+// node never said hello, and forgets one that landed a while ago, or whose node
+// is gone already (noNode).
+func SweepLaunch(l fleet.Launch, noNode bool, now time.Time) Plan {
 	d := Decision{Inputs: map[string]any{"node": l.ID, "state": l.State, "attempt": l.Attempt, "ageMs": now.Sub(l.At).Milliseconds()}}
 	switch {
 	case l.State == fleet.Landed:
-		if now.Sub(l.LandedAt) <= fleet.LandedKept {
+		if age := now.Sub(l.LandedAt); age <= fleet.LandedKept && !(noNode && age > IndexLags) {
 			return Plan{}
 		}
 		return Plan{Commits: []Commit{One(DeleteLaunch{l.Region, l.ID, fleet.Landed})}}

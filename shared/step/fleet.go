@@ -88,7 +88,15 @@ func (w *World) pass(ctx context.Context) error {
 		return err
 	}
 	w.log("launch", 0, w.Now(), usage, plan.Decision)
-	return errors.Join(failed, w.tell(ctx, plan))
+	if err := errors.Join(failed, w.tell(ctx, plan)); err != nil || len(plan.Launches) == 0 {
+		return err
+	}
+	// EC2 has answered: tell those who wait that it is more than a wish.
+	items, err = w.Store.Find(ctx, Demand{w.Settings.Region})
+	if err != nil {
+		return err
+	}
+	return w.tell(ctx, control.Inform(p.Waits, items.Launches, w.Now(), w.Settings))
 }
 
 // landed returns the nodes of launches that landed a moment ago and are still
@@ -158,7 +166,8 @@ func (w *World) Sweep(ctx context.Context) error {
 	}
 	var failed error
 	for _, l := range demand.Launches {
-		failed = errors.Join(failed, w.once(ctx, "sweep launch", control.SweepLaunch(l, w.Now())))
+		noNode := !slices.ContainsFunc(nodes.Nodes, func(v fleet.View) bool { return v.Node.ID == l.ID })
+		failed = errors.Join(failed, w.once(ctx, "sweep launch", control.SweepLaunch(l, noNode, w.Now())))
 	}
 	blind := control.Blind(nodes.Nodes, w.Now())
 	for _, v := range nodes.Nodes {

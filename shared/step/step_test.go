@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -34,8 +35,12 @@ func TestFromNothingAndBack(t *testing.T) {
 	if n := len(l.EC2.Living()); n != 1 {
 		t.Fatalf("%d instances for two people", n)
 	}
-	if w := one[events.Waiting](l, l.inbox(ann)); w.Stage != events.StageStarting {
-		t.Errorf("stage %s", w.Stage)
+	var stages []events.WaitStage
+	for _, m := range l.inbox(ann) {
+		stages = append(stages, m.(events.Waiting).Stage)
+	}
+	if !slices.Equal(stages, []events.WaitStage{events.StageStarting, events.StageBooting}) {
+		t.Errorf("told %v", stages)
 	}
 	l.nodes = 0
 	n := l.launches()

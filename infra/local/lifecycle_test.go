@@ -1,0 +1,68 @@
+package main_test
+
+import (
+	"io"
+	"slices"
+	"testing"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/infra/local/harness"
+)
+
+// TestNothingIsLeftBehind takes a stack of its own from nothing to a node and
+// back, and looks at what is left in the table and of instances.
+func TestNothingIsLeftBehind(t *testing.T) {
+	stack, err := harness.Start(t.Context(), "../..", io.Discard, "IDLE_AFTER=1s", "SWEEP_EVERY=500ms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stack.Stop)
+	was := system
+	system = stack
+	t.Cleanup(func() { system = was })
+
+	instances := func() int {
+		var list struct{ Instances []string }
+		if err := stack.Call(t.Context(), "GET", "/local/instances", &list); err != nil {
+			t.Fatal(err)
+		}
+		return len(list.Instances)
+	}
+	if n := instances(); n != 0 {
+		t.Fatalf("%d instances before anybody joined", n)
+	}
+	ann, bob := dial(t, mint(t, "life", "ann")), dial(t, mint(t, "life", "bob"))
+	p, join := peer(t, "ann")
+	q, other := peer(t, "bob")
+	if err := bob.Send(t.Context(), other); err != nil { // at the same time
+		t.Fatal(err)
+	}
+	a := admitted(t, ann, join)
+	b := admitted(t, bob, other)
+	if a.Node != b.Node || instances() != 1 {
+		t.Errorf("on %s and %s, %d instances", a.Node, b.Node, instances())
+	}
+	for _, pair := range []struct {
+		answer string
+		accept func(string) error
+		send   func(events.Message) error
+	}{
+		{a.Answer, func(s string) error { return p.Accept(t.Context(), s) }, p.Send},
+		{b.Answer, func(s string) error { return q.Accept(t.Context(), s) }, q.Send},
+	} {
+		if err := pair.accept(pair.answer); err != nil {
+			t.Fatal(err)
+		}
+		if err := pair.send(events.Goodbye{Header: events.Head(events.ActionGoodbye)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the instance is gone", func() bool { return instances() == 0 })
+	var left []string
+	eventually(t, "the table is empty but for the demand's counter", func() bool {
+		if left, err = stack.Items(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return slices.Equal(left, []string{"DEMAND#us-east-1 DEMAND"})
+	})
+}
