@@ -105,6 +105,9 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 		out.profile = s.Room.Profile
 	}
 
+	if err := s.splits(who, now); err != nil {
+		return seated{}, err
+	}
 	block, node := s.pick(who, prev, now)
 	if block != nil {
 		p.Block = block.Index
@@ -125,6 +128,27 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	out.commits = []Commit{One(PutParticipant{p, prev.Revision}), grant.commit}
 	out.giveUp(s, prev)
 	return out, nil
+}
+
+// splits refuses to seat somebody away from the others because it cannot reach
+// the node that they are on: a room is on one node. Once that node's lease ends
+// they all go elsewhere together.
+func (s Seating) splits(who seeker, now time.Time) error {
+	home := s.home(nil, now)
+	if home == nil || !slices.Contains(who.Avoid, home.Node.ID) {
+		return nil
+	}
+	if !s.Complete {
+		return ErrLookAgain
+	}
+	for _, b := range s.Blocks {
+		if _, sits := b.Members[who.Key]; len(b.Members) > 1 || len(b.Members) == 1 && !sits {
+			err := events.Errorf(events.CodeNodeUnreachable, "the room's server does not answer you, but others are on it; trying again")
+			err.RetryAfterMs = 1500
+			return err
+		}
+	}
+	return nil
 }
 
 // pick chooses a block with a seat for who: the one it sits in already, else

@@ -12,9 +12,16 @@ import (
 // Serve seats a participant who waits, and tells it to join again; its seat is
 // held until then. It returns false when no node has room yet. Who has not
 // asked for [fleet.WaitLasts] has given up and leaves the line.
+//
+// The participant is stored in one transaction with its leaving the line, so
+// that somebody who has been served and has left again in the meantime is not
+// seated by a pass that still has it in its list.
 func Serve(s Seating, w fleet.Wait, spread uint64, now time.Time, set Settings) (Plan, bool, error) {
 	out := One(DeleteWait{w.Region, w.Room, w.Key, w.Session})
 	inputs := map[string]any{"room": w.Room, "participant": w.Key, "waitedMs": now.Sub(w.Since).Milliseconds()}
+	if s.Wait == nil || s.Wait.Session != w.Session {
+		return Plan{}, true, nil
+	}
 	if now.Sub(w.SeenAt) > fleet.WaitLasts {
 		return Plan{Commits: []Commit{out}, Decision: Decision{Choice: "leave the line", Why: "did not ask for too long", Inputs: inputs}}, true, nil
 	}
@@ -33,8 +40,15 @@ func Serve(s Seating, w fleet.Wait, spread uint64, now time.Time, set Settings) 
 		return Plan{}, false, err
 	}
 	inputs["node"], inputs["block"] = st.node.Node.ID, st.participant.Block
+	commits := append(st.commits, Hint(out.Changes...))
+	if len(st.commits) > 0 {
+		if _, ok := st.commits[0].Changes[0].(PutParticipant); ok {
+			commits = st.commits
+			commits[0].Changes = append(commits[0].Changes, out.Changes...)
+		}
+	}
 	return Plan{
-		Commits:  append(st.commits, out),
+		Commits:  commits,
 		Sends:    []Send{{To: []string{w.Connection}, Message: events.Ready{Header: events.Head(events.ActionReady), ID: w.RequestID}}},
 		Decision: Decision{Choice: "seat", Why: "first in line: " + st.why, Inputs: inputs},
 	}, true, nil

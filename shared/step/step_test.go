@@ -554,6 +554,115 @@ func TestAThousandWhoWaitLaunchWhatTheyNeed(t *testing.T) {
 	}
 }
 
+func TestNobodyIsSeatedAwayFromTheOthers(t *testing.T) {
+	l := newLab(t, 10)
+	ann, bob := someone("ann", "r"), someone("bob", "r")
+	l.joins(ann)
+	n := l.launches()
+	l.inbox(ann)
+	l.admit(ann, n)
+	l.admit(bob, n)
+	elsewhere := l.join
+	elsewhere.ID, elsewhere.Session, elsewhere.Avoid = "again", "session-ann-2", []string{string(n.id)}
+	l.refused(l.World.Join(t.Context(), ann.caller, elsewhere), events.CodeNodeUnreachable)
+	if l.seats()["r"] != 2 {
+		t.Error("a seat was lost")
+	}
+	l.Pass(fleet.LeaseLasts + time.Second) // it was the node after all
+	if err := l.World.Join(t.Context(), ann.caller, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	one[events.Waiting](l, l.inbox(ann))
+	m := l.launches()
+	again := person{ann.caller, elsewhere.Session}
+	if a := l.admit(again, m); a.Node == string(n.id) {
+		t.Error("seated on the dead node")
+	}
+	if b := l.admit(bob, m); b.Node != string(m.id) {
+		t.Error("the room is split")
+	}
+}
+
+func TestWhoIsAloneMayAvoidANode(t *testing.T) {
+	l := newLab(t, 1)
+	ann, bob := someone("ann", "r"), someone("bob", "s")
+	l.joins(ann)
+	n := l.launches()
+	l.inbox(ann)
+	l.admit(ann, n)
+	l.joins(bob)
+	m := l.launches()
+	l.inbox(bob)
+	b := l.admit(bob, m)
+	if err := l.left(m, bob, b.Revision); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := l.join
+	elsewhere.ID, elsewhere.Session, elsewhere.Avoid = "again", "session-ann-2", []string{string(n.id)}
+	if err := l.World.Join(t.Context(), ann.caller, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	one[events.Remove](l, l.take(n.connection, events.ToNode))
+	l.answers(m)
+	if a := one[events.Answer](l, l.inbox(ann)); a.Node != string(m.id) {
+		t.Errorf("on %s", a.Node)
+	}
+	l.sweep()
+	if got := l.seats(); got["r"] != 1 {
+		t.Errorf("seats %v", got)
+	}
+}
+
+func TestPassesAtTheSameTimeServeEachOnce(t *testing.T) {
+	l := newLab(t, 40)
+	var people []person
+	for i := range 30 {
+		people = append(people, someone(fmt.Sprintf("p%d", i), "r"))
+		l.joins(people[i])
+	}
+	l.capacity()
+	l.boots(l.EC2.Living()[0], "boot-one")
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			if err := l.Capacity(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := l.seats()["r"]; got != 30 {
+		t.Errorf("%d seats", got)
+	}
+	for _, p := range people {
+		if !slices.ContainsFunc(l.inbox(p), func(m events.Message) bool { _, ok := m.(events.Ready); return ok }) {
+			t.Errorf("%s was not told", p.caller.Identity)
+		}
+	}
+	if n := len(l.EC2.Living()); n != 1 {
+		t.Errorf("%d instances", n)
+	}
+}
+
+func TestALaunchThatEC2RefusesIsTriedAgain(t *testing.T) {
+	l := newLab(t, 10)
+	ann := someone("ann", "r")
+	l.joins(ann)
+	l.EC2.Refuse = "InsufficientInstanceCapacity"
+	l.capacity()
+	if len(l.EC2.Living()) != 0 {
+		t.Fatal("refused and launched")
+	}
+	l.EC2.Refuse = ""
+	l.Pass(fleet.LaunchRepeat + time.Second)
+	l.joins(ann)
+	l.sweep()
+	l.sweep()
+	if n := len(l.EC2.Living()); n != 1 {
+		t.Errorf("%d instances", n)
+	}
+}
+
 func TestARoleIsBoundedByTheToken(t *testing.T) {
 	l := newLab(t, 10)
 	p := someone("ann", "r")
