@@ -33,8 +33,10 @@ check: setup-node ## Format, vet, staticcheck, import arrows, docs, types: secon
 	npm run check --prefix sdk --silent
 	@echo "check: passed"
 
-bench: setup-dev build ## Measure what a warm join costs (nothing else should run)
+bench: setup-test build ## Measure joins and cold starts (nothing else should run)
 	@go run ./bench/join
+	@go run ./bench/frame
+	@go run ./bench/start
 
 build: $(FUNCTIONS:%=build/local/%/bootstrap) build/local/sfu-node build/local/spillway-local demo ## Build everything for this machine into build/local
 

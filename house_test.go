@@ -49,7 +49,7 @@ var arrows = []struct {
 	{"sfu-node/speaker", "", "who speaks follows from audio levels and time alone"},
 	{"sfu-node/...", "events sfu-node/...", "a node knows the control plane by its messages only"},
 	{"infra/local/...", "events shared/token shared/cloud infra/local/...", "stand-ins for AWS must not share code with what is tested on them, except names of settings and what mints tokens"},
-	{"bench/...", "events shared/token infra/local/harness sfu-node/lightpeer", "a measurement is made from outside, by the contract"},
+	{"bench/...", "bench events shared/token infra/local/harness sfu-node/lightpeer", "a measurement is made from outside, by the contract"},
 }
 
 // banned says what a program must not link, however indirectly.

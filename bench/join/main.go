@@ -16,6 +16,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spillway-sfu/spillway/bench"
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/infra/local/harness"
 	"github.com/spillway-sfu/spillway/sfu-node/lightpeer"
@@ -67,13 +68,13 @@ func run(ctx context.Context, joins int) error {
 		return err
 	}
 	began := time.Now()
-	var answers, channels []time.Duration
+	var answers, channels []float64
 	for i := range joins {
 		t, err := joinOnce(ctx, "bench", i)
 		if err != nil {
 			return err
 		}
-		answers, channels = append(answers, t.answer), append(channels, t.channel)
+		answers, channels = append(answers, ms(t.answer)), append(channels, ms(t.channel))
 	}
 	after, err := readStats(ctx, stack)
 	if err != nil {
@@ -88,12 +89,12 @@ func run(ctx context.Context, joins int) error {
 }
 
 // report prints the table.
-func report(joins int, cold times, answers, channels []time.Duration, used stats, cost storeUse) {
+func report(joins int, cold times, answers, channels []float64, used stats, cost storeUse) {
 	n := float64(joins)
 	fmt.Printf("%d joins, one after the other, everything warm, local stack\n\n", joins)
 	row := func(what, value string) { fmt.Printf("  %-52s %s\n", what, value) }
-	row("join sent → answer received", spread(answers))
-	row("join sent → data channel open", spread(channels))
+	row("join sent → answer received", bench.Spread(answers))
+	row("join sent → data channel open", bench.Spread(channels))
 	row("first join of all, no node: sent → answer received", fmt.Sprintf("%d ms", cold.answer.Milliseconds()))
 	row("store requests per join, all functions", fmt.Sprintf("%.2f", float64(cost.requests)/n))
 	row("read units per join", fmt.Sprintf("%.2f", cost.read/n))
@@ -104,6 +105,8 @@ func report(joins int, cold times, answers, channels []time.Duration, used stats
 	row("function invocations per join, the authorizer's included", fmt.Sprintf("%.2f", float64(used.invocations)/n))
 	fmt.Println("\nNodes' heartbeats during the run are counted in.")
 }
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 type times struct{ answer, channel time.Duration }
 
@@ -235,10 +238,4 @@ func median(v []float64) float64 {
 	}
 	slices.Sort(v)
 	return v[len(v)/2]
-}
-
-func spread(d []time.Duration) string {
-	slices.Sort(d)
-	ms := func(q float64) float64 { return float64(d[int(q*float64(len(d)-1))].Microseconds()) / 1000 }
-	return fmt.Sprintf("p50 %.1f ms, p95 %.1f ms, max %.1f ms", ms(0.5), ms(0.95), ms(1))
 }
