@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Browser, BrowserContext, Page } from "playwright-core";
+import type * as SDK from "../src/index.js";
 import { complaints, screenshot, startBrowser, untilState } from "./harness.js";
 import { nodeProcesses, startStack, until, type Stack } from "./stack.js";
 
@@ -121,6 +122,7 @@ describe("two people meet on a node that did not exist a moment ago", () => {
     await ada.evaluate(() => window.room.localParticipant.setScreenShareEnabled(true));
     const video = bob.locator('[data-participant="ada"][data-source="screen"] video');
     await until("the screen to be shown", () => video.evaluate((v: HTMLVideoElement) => v.videoWidth > 0 && v.style.visibility === "visible").catch(() => false));
+    if (process.env["SCREENSHOTS"]) await bob.waitForTimeout(800);
     await screenshot(bob, "stack-screen");
     await ada.evaluate(() => window.room.localParticipant.setScreenShareEnabled(false));
     await video.waitFor({ state: "detached" });
@@ -160,6 +162,27 @@ describe("two people meet on a node that did not exist a moment ago", () => {
     await page.close();
   });
 
+  test("twelve people: all tiles play", async () => {
+    const page = await join(context, stack, { name: "me", room: "many" });
+    await untilState(page, "joined");
+    const others = await context.newPage();
+    await others.goto(new URL("/index.html", stack.demo).href);
+    await crowd(others, 11, "many");
+    const moving = () => page.evaluate(async () => {
+      const streams = (await window.room.getStats())?.streams.filter((s) => s.kind === "video" && s.participant) ?? [];
+      return streams.map((s) => [s.participant ?? "", s.framesDecoded] as const);
+    }).then((entries) => new Map(entries));
+    const first = await until("a picture of everybody", async () => {
+      const frames = await moving();
+      return frames.size === 11 && [...frames.values()].every((f) => f > 0) && frames;
+    }, 30_000);
+    await until("all of them to move", async () => [...(await moving())].every(([who, f]) => f >= (first.get(who) ?? 0) + 3));
+    await page.waitForFunction(() => [...document.querySelectorAll<HTMLVideoElement>("[data-participant] video")]
+      .filter((v) => !v.paused && v.videoWidth > 0 && v.style.visibility === "visible").length === 11);
+    await screenshot(page, "stack-12");
+    await Promise.all([page.close(), others.close()]);
+  });
+
   test("everybody leaves; the instance is terminated when it was idle, and nothing is left", async () => {
     for (const page of [ada, bob]) {
       await page.getByRole("button", { name: "Leave the room" }).click();
@@ -173,6 +196,33 @@ describe("two people meet on a node that did not exist a moment ago", () => {
     assert.deepEqual(heard, []);
   });
 });
+
+/**
+ * Puts people into a room who send a small picture and receive nothing, all from
+ * one page, over the SDK as it is published.
+ */
+function crowd(page: Page, people: number, room: string): Promise<void> {
+  return page.evaluate(async ([count, name]) => {
+    const sdk = (await import(new URL("/spillway-client.js", location.href).href)) as typeof SDK;
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [160, 90];
+    const context = canvas.getContext("2d");
+    let n = 0;
+    setInterval(() => {
+      if (!context) return;
+      context.fillStyle = `hsl(${n++ * 5} 60% 60%)`;
+      context.fillRect(0, 0, 160, 90);
+    }, 125);
+    const [picture] = canvas.captureStream(8).getVideoTracks();
+    if (!picture) throw new Error("canvas gives no track");
+    for (let i = 1; i <= count; i++) {
+      const body = JSON.stringify({ room: name, name: `p${i}`, role: "publisher" });
+      const { token, url } = (await (await fetch("/local/token", { method: "POST", body })).json()) as { token: string; url: string };
+      const joined = await sdk.connect(url, token, { audioStreams: 0, videoStreams: 0 });
+      await joined.localParticipant.publishTrack(picture.clone(), { source: "camera" });
+    }
+  }, [people, room] as const);
+}
 
 describe("a node that takes its time", () => {
   let stack: Stack;

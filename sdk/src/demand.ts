@@ -63,7 +63,6 @@ export class VideoDemand {
 
   constructor(onChange: (wanted: WantedVideo[]) => void) {
     this.#onChange = onChange;
-    document.addEventListener("visibilitychange", this.#onVisibility);
   }
 
   /** What to ask for now. */
@@ -73,6 +72,7 @@ export class VideoDemand {
 
   /** Begins to watch an element. It counts as visible until the browser says otherwise. */
   observe(element: HTMLVideoElement, what: { participant: string; source: Source; pinned: boolean }): void {
+    if (this.#observed.size === 0) document.addEventListener("visibilitychange", this.#onVisibility);
     const height = element.clientHeight * devicePixelRatio;
     this.#observed.set(element, { ...what, height: Math.max(height, 1), visible: true });
     this.#sizes.observe(element);
@@ -93,17 +93,8 @@ export class VideoDemand {
     if (!this.#observed.delete(element)) return;
     this.#sizes.unobserve(element);
     this.#sight.unobserve(element);
+    if (this.#observed.size === 0) document.removeEventListener("visibilitychange", this.#onVisibility);
     this.#changed();
-  }
-
-  /** Stops watching everything for good. */
-  close(): void {
-    clearTimeout(this.#timer);
-    clearTimeout(this.#grace);
-    this.#sizes.disconnect();
-    this.#sight.disconnect();
-    document.removeEventListener("visibilitychange", this.#onVisibility);
-    this.#observed.clear();
   }
 
   #resized(entries: ResizeObserverEntry[]): void {
@@ -133,7 +124,8 @@ export class VideoDemand {
   }
 
   #changed(): void {
-    this.#timer ??= setTimeout(() => {
+    if (this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => {
       this.#timer = undefined;
       const wanted = this.wanted;
       const said = JSON.stringify(wanted);

@@ -147,16 +147,15 @@ export class Engine {
       onLost: lost,
       onOddity: (text) => this.#listener.onOddity(text),
     });
-    peer.catch((error: unknown) => lost(...reasonOf(error)));
+    peer.catch((error: unknown) => lost(...reasonOf(error, "unsupported")));
     this.#session = { generation, id: randomName(), peer };
   }
 
   async #dial(dial: number): Promise<void> {
     const target = this.#target;
     if (!target) return;
-    const hungUp = (code: ErrorCode) => this.#feed({ type: "hungUp", dial, code });
     try {
-      const token = typeof target.token === "function" ? await target.token() : target.token;
+      const token = await tokenOf(target.token);
       if (this.#dialled() !== dial) return;
       this.#gateway?.close();
       this.#gateway = new Gateway(target.url, token, {
@@ -164,12 +163,13 @@ export class Engine {
         onMessage: (message) => {
           if (this.#concerns(message)) this.#feed({ type: "told", dial, message });
         },
-        onHungUp: hungUp,
+        onHungUp: (code) => this.#feed({ type: "hungUp", dial, code }),
         onOddity: (text) => this.#listener.onOddity(text),
       });
     } catch (error) {
-      this.#listener.onOddity(`no socket: ${String(error)}`);
-      hungUp("network");
+      if (this.#dialled() !== dial) return;
+      const [code, text] = reasonOf(error, "bad_state");
+      this.#feed({ type: "lost", generation: this.#session?.generation ?? 0, code, text });
     }
   }
 
@@ -269,6 +269,17 @@ function randomName(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
 }
 
-function reasonOf(error: unknown): [ErrorCode, string] {
-  return error instanceof SpillwayError ? [error.code, error.message] : ["unsupported", String(error)];
+/** The token; a source that fails without one of our errors could not be reached. */
+async function tokenOf(source: TokenSource): Promise<string> {
+  if (typeof source === "string") return source;
+  try {
+    return await source();
+  } catch (cause) {
+    if (cause instanceof SpillwayError) throw cause;
+    throw new SpillwayError("network", "no token could be fetched", { cause });
+  }
+}
+
+function reasonOf(error: unknown, otherwise: ErrorCode): [ErrorCode, string] {
+  return error instanceof SpillwayError ? [error.code, error.message] : [otherwise, String(error)];
 }

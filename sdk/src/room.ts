@@ -61,6 +61,7 @@ export class Room extends Emitter<RoomEvents> {
   #wantRevision = 0;
   #sample: Sample | undefined;
   #joinedBefore = false;
+  readonly #onPageHide = () => this.#engine.disconnect();
 
   constructor(options: RoomOptions = {}) {
     super();
@@ -90,7 +91,6 @@ export class Room extends Emitter<RoomEvents> {
       onOddity: (text) => this.#log(text),
       crowd: () => this.#crowd(),
     });
-    if (options.leaveOnPageHide ?? true) globalThis.addEventListener?.("pagehide", () => this.#engine.disconnect());
   }
 
   /** The state of the connection. */
@@ -157,6 +157,7 @@ export class Room extends Emitter<RoomEvents> {
       const abort = () => void this.disconnect();
       signal?.addEventListener("abort", abort);
       this.on("connectionStateChanged", settle);
+      if (this.#options.leaveOnPageHide ?? true) addEventListener("pagehide", this.#onPageHide);
       this.#engine.connect({
         url, token, role: this.#options.role, videoCodecs,
         streams: { audio: Math.min(audioStreams, MaxAudioStreams), video: Math.min(videoStreams, MaxVideoStreams) },
@@ -347,6 +348,7 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   #clear(): void {
+    removeEventListener("pagehide", this.#onPageHide);
     for (const identity of [...this.#people.keys()]) this.#remove(identity);
     this.#setSpeakers([]);
     this.localParticipant.stop();
