@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -59,23 +58,22 @@ func (a api) route(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any, 
 	if !a.authorized(r) {
 		return nil, events.Errorf(events.CodeUnauthorized, "an API key is needed: Authorization: Bearer KEY")
 	}
-	path := strings.Split(strings.Trim(r.RawPath, "/"), "/")
-	if len(path) < 2 || path[0] != "v1" {
+	path, ok := strings.CutPrefix(strings.TrimSuffix(r.RawPath, "/"), "/v1/")
+	if !ok {
 		return nil, errNoSuchPath
 	}
 	if m := r.RequestContext.HTTP.Method; m != http.MethodGet {
 		return nil, events.Errorf(events.CodeMethod, "%.16s is not possible here, GET is", m)
 	}
-	switch {
-	case len(path) == 2 && path[1] == "rooms":
-		return a.rooms(ctx)
-	case len(path) == 3 && path[1] == "rooms":
-		name, err := url.PathUnescape(path[2])
-		if err != nil {
-			return nil, events.Errorf(events.CodeBadField, "the room's name is not percent-encoded")
-		}
+	// An HTTP API has decoded rawPath, so what follows is the name as it is,
+	// slashes and percent signs included.
+	if name, ok := strings.CutPrefix(path, "rooms/"); ok {
 		return a.room(ctx, room.Name(name))
-	case len(path) == 2 && path[1] == "nodes":
+	}
+	switch path {
+	case "rooms":
+		return a.rooms(ctx)
+	case "nodes":
 		return a.nodes(ctx)
 	}
 	return nil, errNoSuchPath

@@ -324,7 +324,7 @@ func TestTheHTTPAPI(t *testing.T) {
 			Rooms               []string
 		}
 	}
-	admitted(t, dial(t, mint(t, "api ö/#", "ann")), func() events.Join { _, j := peer(t, "api"); return j }())
+	admitted(t, dial(t, mint(t, "api ö/#%", "ann")), func() events.Join { _, j := peer(t, "api"); return j }())
 	if err := system.Call(t.Context(), "GET", "/v1/nodes", &nodes); err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +335,7 @@ func TestTheHTTPAPI(t *testing.T) {
 		Participants int
 		People       []struct{ Identity, Node string }
 	}
-	if err := system.Call(t.Context(), "GET", "/v1/rooms/api%20%C3%B6%2F%23", &one); err != nil {
+	if err := system.Call(t.Context(), "GET", "/v1/rooms/api%20%C3%B6%2F%23%25", &one); err != nil {
 		t.Fatal(err)
 	}
 	if one.Participants != 1 || len(one.People) != 1 || one.People[0].Identity != "ann" || one.People[0].Node != nodes.Nodes[0].ID {
