@@ -68,8 +68,8 @@ func (c *connection) serve(conn net.Conn, r *bufio.Reader) closed {
 	c.conn = conn
 	c.lastActive = c.api.opts.Clock.Now()
 	c.watchIdle(quotas.Idle)
-	if c.closing != nil { // closed between registration and here
-		c.signal()
+	if c.closing != nil { // between registration and here
+		c.hangUpSoon()
 	}
 	c.mu.Unlock()
 	stopAge := c.api.opts.Clock.AfterFunc(quotas.Lifetime, func() {
@@ -198,9 +198,15 @@ func (c *connection) close(code ws.StatusCode, reason string) {
 	}
 	c.enqueue(ws.MustCompileFrame(ws.NewCloseFrame(body)))
 	if c.conn != nil {
-		conn := c.conn
-		time.AfterFunc(closeGrace, func() { _ = conn.Close() })
+		c.hangUpSoon()
 	}
+}
+
+// hangUpSoon ends the connection unless the client does so itself, now that it
+// is sent a close frame. The caller holds mu.
+func (c *connection) hangUpSoon() {
+	conn := c.conn
+	time.AfterFunc(closeGrace, func() { _ = conn.Close() })
 }
 
 // enqueue appends compiled frames. The caller holds mu.

@@ -164,17 +164,18 @@ func (a *WebSocket) connect(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, c, status, message)
 		return
 	}
+	if !a.add(c) {
+		a.refuse(w, c, http.StatusServiceUnavailable, "Service Unavailable")
+		return
+	}
+	defer a.work.Done()
 	conn, rw, _, err := ws.HTTPUpgrader{Timeout: 10 * time.Second}.Upgrade(r, w)
 	if err != nil {
+		a.remove(c)
 		a.counters.connect("bad handshake")
 		a.log.Info("handshake failed", "connection", c.id, "error", err)
 		return
 	}
-	if !a.add(c) {
-		_ = conn.Close()
-		return
-	}
-	defer a.work.Done()
 	a.counters.connect("accepted")
 	a.log.Debug("connected", "connection", c.id, "principal", c.authorizer["principalId"])
 	how := c.serve(conn, rw.Reader)
