@@ -29,9 +29,10 @@ const (
 // control is the data channel of one peer. Sending never blocks: messages wait
 // in a queue that one goroutine empties.
 type control struct {
-	peer *Peer
-	dc   *webrtc.DataChannel
-	wake chan struct{}
+	peer    *Peer
+	dc      *webrtc.DataChannel
+	wake    chan struct{}
+	opening sync.Once
 
 	mu    sync.Mutex
 	queue [][]byte
@@ -51,16 +52,19 @@ func newControl(p *Peer, dc *webrtc.DataChannel) *control {
 	return c
 }
 
+// onOpen makes the peer a member of its room, once.
 func (c *control) onOpen() {
-	if c.peer.open.Swap(true) {
-		return
-	}
-	go c.write()
-	c.peer.room.join(c.peer)
+	c.opening.Do(func() {
+		c.peer.open.Store(true)
+		go c.write()
+		c.peer.room.join(c.peer)
+	})
 }
 
-// onMessage runs in the channel's reading goroutine.
+// onMessage runs in the channel's reading goroutine. The first message may be
+// here before the stack says that the channel is open.
 func (c *control) onMessage(m webrtc.DataChannelMessage) {
+	c.onOpen()
 	if !c.afford() {
 		return
 	}

@@ -128,8 +128,8 @@ func (p *Peer) end(e ending) {
 
 func (p *Peer) finish(e ending) {
 	defer p.sfu.ending.Done()
+	p.sfu.forget(p) // first: it waits until the peer has wholly begun
 	p.deadline.Stop()
-	p.sfu.forget(p)
 	p.sfu.log.Info("participant gone", "room", p.seat.room, "key", p.seat.key, "revision", p.revision, "reason", e.reason, "code", e.code)
 	if e.reason != "" && p.sfu.cfg.Left != nil {
 		p.sfu.cfg.Left(Departure{Room: p.seat.room, Key: p.seat.key, Revision: p.revision, Reason: e.reason})

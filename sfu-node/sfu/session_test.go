@@ -25,6 +25,7 @@ func (w *world) gone() Departure {
 }
 
 func TestOfferIsIdempotent(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	p := newPerson(t, "anna")
 	p.offer.Revision = 5
@@ -56,6 +57,7 @@ func TestOfferIsIdempotent(t *testing.T) {
 }
 
 func TestHigherRevisionReplaces(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	old, ben := w.join("anna"), w.join("ben")
 	old.publishes(1, cameraOn)
@@ -94,6 +96,7 @@ func TestHigherRevisionReplaces(t *testing.T) {
 }
 
 func TestHowSessionsEnd(t *testing.T) {
+	t.Parallel()
 	remove := func(revision int64) func(*world, *person) {
 		return func(w *world, p *person) { w.Remove("room", "key-anna", revision, events.CodeRemoved) }
 	}
@@ -109,6 +112,7 @@ func TestHowSessionsEnd(t *testing.T) {
 		{"removed with a later revision", remove(9), events.LeftRemoved, events.CodeRemoved},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			anna, ben := w.join("anna"), w.join("ben")
 			ben.until("anna is here", func() bool { return ben.roster()["anna"] })
@@ -155,6 +159,7 @@ func (p *person) roster() map[string]bool {
 }
 
 func TestRemoveLeavesLaterSessions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	w.join("anna", func(o *events.Offer, _ *lightpeer.Options) { o.Revision = 7 })
 	if w.Remove("room", "key-anna", 6, events.CodeRemoved) {
@@ -169,6 +174,7 @@ func TestRemoveLeavesLaterSessions(t *testing.T) {
 }
 
 func TestNeverConnected(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, func(c *Config) { c.ConnectWithin = 50 * time.Millisecond })
 	p := newPerson(t, "anna")
 	if _, err := w.Join(t.Context(), p.offer, nil); err != nil {
@@ -229,7 +235,7 @@ func TestSilence(t *testing.T) {
 	ben.mu.Unlock()
 	ben.until("the camera again", func() bool { return len(ben.packets[s.Mid]) > had+10 })
 	ben.mu.Lock()
-	checkUnbroken(t, s.Mid, ben.packets[s.Mid])
+	checkUnbroken(t, ben.packets[s.Mid])
 	ben.mu.Unlock()
 
 	cable.out.Store(true)
@@ -262,6 +268,7 @@ func keepAlive(t *testing.T, p *person) {
 }
 
 func TestCloseTellsEverybody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	people := []*person{w.join("anna"), w.join("ben")}
 	for _, p := range people {

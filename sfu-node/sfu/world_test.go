@@ -133,9 +133,21 @@ func (p *person) until(what string, ok func() bool) {
 		select {
 		case <-changed:
 		case <-deadline:
-			p.t.Fatalf("%s: never came to pass for %s", what, p.offer.Person.Identity)
+			p.t.Fatalf("%s: never came to pass for %s, who has %s", what, p.offer.Person.Identity, p.state())
 		}
 	}
+}
+
+// state tells what came so far.
+func (p *person) state() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m, _ := last[events.Streams](p)
+	s := fmt.Sprintf("streams %+v", m.Streams)
+	for mid, packets := range p.packets {
+		s += fmt.Sprintf("; %d packets on %s, first %v, last %v", len(packets), mid, packets[0].Header, packets[len(packets)-1].Header)
+	}
+	return s
 }
 
 // connect joins and waits for the data channel.
