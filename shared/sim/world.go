@@ -32,7 +32,7 @@ type World struct {
 
 // NewWorld returns an empty world at the given time.
 func NewWorld(now time.Time, set control.Settings) *World {
-	w := &World{Store: NewStore(), Mail: &Mail{gone: map[string]bool{}, inbox: map[string][][]byte{}}, Bus: &Bus{}, now: now}
+	w := &World{Store: NewStore(), Mail: NewMail(), Bus: &Bus{}, now: now}
 	w.EC2 = &EC2{now: w.Now}
 	w.World = &step.World{
 		Store: w.Store, Push: w.Mail, Instances: w.EC2, Bus: w.Bus, Tickets: tickets{}, Settings: set,
@@ -68,6 +68,9 @@ type Mail struct {
 	gone  map[string]bool
 	inbox map[string][][]byte
 }
+
+// NewMail returns a Mail in which every connection is open.
+func NewMail() *Mail { return &Mail{gone: map[string]bool{}, inbox: map[string][][]byte{}} }
 
 // Post implements [step.Push].
 func (m *Mail) Post(ctx context.Context, connection string, data []byte) error {
