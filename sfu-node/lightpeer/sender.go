@@ -3,6 +3,7 @@ package lightpeer
 import (
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
@@ -21,6 +22,7 @@ type Sender struct {
 	sender *webrtc.RTPSender
 	t      *webrtc.RTPTransceiver
 
+	keysAsked  atomic.Int64
 	known      bool
 	mid, ridID uint8
 	level      uint8
@@ -73,7 +75,11 @@ func (c *Client) readKeyRequests(s *Sender) {
 			return
 		}
 		for _, p := range packets {
-			if _, ok := p.(*rtcp.PictureLossIndication); ok && c.opt.OnKeyRequest != nil {
+			if _, ok := p.(*rtcp.PictureLossIndication); !ok {
+				continue
+			}
+			s.keysAsked.Add(1)
+			if c.opt.OnKeyRequest != nil {
 				c.opt.OnKeyRequest(s.source, s.rid)
 			}
 		}

@@ -1,0 +1,125 @@
+package lightpeer
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/spillway-sfu/spillway/events"
+)
+
+const (
+	repeatAfter = 3 * time.Second  // a join that is not answered
+	askAgain    = 10 * time.Second // a join while waiting
+)
+
+// Joining says how to join through the gateway.
+type Joining struct {
+	// URL is the gateway's WebSocket address, Token a join token.
+	URL, Token string
+	// Role is asked for; empty leaves it to the token.
+	Role events.Role
+	// OnWaiting is told how a launch goes; may be nil.
+	OnWaiting func(events.Waiting)
+}
+
+// Join goes through the gateway until the data channel is open: it waits while a
+// node is launched, and repeats what is not answered. A refusal is an
+// [events.Error].
+func (c *Client) Join(ctx context.Context, j Joining) (events.Answer, error) {
+	var none events.Answer
+	u, err := url.Parse(j.URL)
+	if err != nil {
+		return none, fmt.Errorf("lightpeer: gateway address: %w", err)
+	}
+	q := u.Query()
+	q.Set("access_token", j.Token)
+	u.RawQuery = q.Encode()
+	conn, response, err := websocket.Dial(ctx, u.String(), nil)
+	if err != nil {
+		if response != nil {
+			return none, fmt.Errorf("lightpeer: the gateway refuses with status %d", response.StatusCode)
+		}
+		return none, errors.New("lightpeer: the gateway cannot be reached")
+	}
+	defer conn.CloseNow()
+	conn.SetReadLimit(events.MaxMessage)
+	offer, sections, err := c.Offer()
+	if err != nil {
+		return none, err
+	}
+	join := events.Join{Header: events.Head(events.ActionJoin), Session: rand.Text(), Role: j.Role, Offer: offer, Media: sections}
+	answer, err := await(ctx, conn, join, j.OnWaiting)
+	if err != nil {
+		return none, err
+	}
+	if err := c.Accept(ctx, answer.Answer); err != nil {
+		return none, err
+	}
+	_ = conn.Close(websocket.StatusNormalClosure, "connected")
+	return answer, nil
+}
+
+// await sends join until it is answered.
+func await(ctx context.Context, conn *websocket.Conn, join events.Join, onWaiting func(events.Waiting)) (events.Answer, error) {
+	var none events.Answer
+	arrived := make(chan []byte)
+	ended := make(chan error, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		for {
+			_, raw, err := conn.Read(ctx)
+			if err != nil {
+				ended <- fmt.Errorf("lightpeer: the gateway ended the connection: %w", err)
+				return
+			}
+			select {
+			case arrived <- raw:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	again := time.NewTimer(0)
+	defer again.Stop()
+	for {
+		select {
+		case <-again.C:
+			join.ID = rand.Text()
+			raw, err := encode(join)
+			if err != nil {
+				return none, err
+			}
+			if err := conn.Write(ctx, websocket.MessageText, raw); err != nil {
+				return none, fmt.Errorf("lightpeer: join: %w", err)
+			}
+			again.Reset(repeatAfter)
+		case err := <-ended:
+			return none, err
+		case raw := <-arrived:
+			message, err := events.Decode(events.ToClient, raw)
+			if err != nil {
+				continue // the gateway's own error frame: the join is repeated
+			}
+			switch m := message.(type) {
+			case events.Answer:
+				return m, nil
+			case events.Error:
+				return none, m
+			case events.Ready:
+				again.Reset(0)
+			case events.Waiting:
+				again.Reset(askAgain)
+				if onWaiting != nil {
+					onWaiting(m)
+				}
+			}
+		}
+	}
+}
