@@ -37,19 +37,20 @@ const stopWithin = 3 * time.Second
 func main() {
 	file := flag.String("config", "", "`file` of KEY=VALUE lines; the environment wins")
 	flag.Parse()
-	if err := run(*file); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	cfg, err := readConfig(*file, os.Getenv)
+	if err == nil {
+		err = run(ctx, cfg)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "sfu-node:", err)
 		os.Exit(1)
 	}
 }
 
-func run(file string) error {
-	cfg, err := readConfig(file, os.Getenv)
-	if err != nil {
-		return err
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
+// run is the node's life. It returns an error when the node could not begin.
+func run(ctx context.Context, cfg config) error {
 	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.level})).With("node", cfg.node)
 
 	var control *agent.Agent
