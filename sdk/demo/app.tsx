@@ -52,6 +52,7 @@ function Meeting({ call }: { call: Call }) {
   const { room, view } = call;
   const watching = [...room.remoteParticipants.values()].filter((p) => p.role === "viewer").length;
   const people = room.remoteParticipants.size + 1;
+  const heard = [...room.remoteParticipants.values()].some((p) => p.isMicrophoneEnabled);
   return (
     <div class="page meeting">
       <header class="bar">
@@ -72,7 +73,7 @@ function Meeting({ call }: { call: Call }) {
         {details && <Drawer call={call} onClose={() => setDetails(false)} />}
       </div>
       <div class="notices">
-        {!room.canPlaybackAudio && (
+        {!room.canPlaybackAudio && heard && (
           <button type="button" class="pill" onClick={() => void call.attempt(() => room.startAudio())}><SoundIcon />Click to hear the others</button>
         )}
         {view.notices.map((notice) => (

@@ -19,9 +19,10 @@ export interface TileStyle {
   readonly maxAspect: number;
 }
 
-/** Tiles may be a little narrower than the usual camera picture; on upright windows, upright. */
-export function tileStyle(stage: Size, gap: number): TileStyle {
-  return { gap, minAspect: stage.width < stage.height ? 3 / 4 : 4 / 3, maxAspect: 16 / 9 };
+/** Tiles may be a little narrower than the usual camera picture; on upright windows square, and many of them upright. */
+export function tileStyle(stage: Size, gap: number, count: number): TileStyle {
+  const upright = count > 2 ? 3 / 4 : 1;
+  return { gap, minAspect: stage.width < stage.height ? upright : 4 / 3, maxAspect: 16 / 9 };
 }
 
 /**

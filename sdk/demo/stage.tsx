@@ -20,9 +20,9 @@ export function Stage({ call }: { call: Call }) {
   const things = onStage(call);
   const screens = things.filter((t) => t.source === "screen");
   const people = things.filter((t) => t.source === "camera");
-  const style = tileStyle(size, gap);
-  const focus = screens[0];
+    const focus = screens[0];
   const order = focus ? [focus, ...screens.slice(1), ...people] : people;
+  const style = tileStyle(size, gap, order.length);
   const rects: Rect[] = focus ? arrangeFocus(order.length - 1, size, style) : arrange(order.length, size, style);
   const nowhere: Rect = { x: 0, y: 0, width: 0, height: 0 };
   const alone = call.room.remoteParticipants.size === 0;

@@ -283,6 +283,28 @@ describe("in the room", () => {
     });
   });
 
+  test("where the browser wants a click before sound, the page says so, and any click will do", async () => {
+    const strict = `
+      const play = HTMLMediaElement.prototype.play;
+      let clicked = false;
+      addEventListener("pointerdown", () => { clicked = true; }, true);
+      HTMLMediaElement.prototype.play = function () {
+        return clicked || this.muted ? play.call(this) : Promise.reject(new DOMException("no", "NotAllowedError"));
+      };`;
+    await withPage(`${join}&role=viewer`, async (page) => {
+      await untilState(page, "joined");
+      await page.evaluate(() => window.fake.populate(1));
+      await playing(page, 1);
+      await page.getByRole("button", { name: "Click to hear the others" }).waitFor();
+      await settle(page);
+      await screenshot(page, "viewer");
+      assert.equal(await page.evaluate(() => window.room.canPlaybackAudio), false);
+      await page.locator(".tiles").click();
+      await page.getByRole("button", { name: "Click to hear the others" }).waitFor({ state: "detached" });
+      assert.equal(await page.evaluate(() => window.room.canPlaybackAudio), true);
+    }, { setup: strict });
+  });
+
   test("who leaves is gone, and the others stay", async () => {
     await withPage(join, async (page) => {
       await untilState(page, "joined");

@@ -210,8 +210,11 @@ function crowd(page: Page, people: number, room: string): Promise<void> {
     let n = 0;
     setInterval(() => {
       if (!context) return;
-      context.fillStyle = `hsl(${n++ * 5} 60% 60%)`;
+      n += 1;
+      context.fillStyle = "hsl(200 25% 70%)";
       context.fillRect(0, 0, 160, 90);
+      context.fillStyle = "hsl(176 45% 36%)";
+      context.fillRect((n * 4) % 160, 30, 30, 30);
     }, 125);
     const [picture] = canvas.captureStream(8).getVideoTracks();
     if (!picture) throw new Error("canvas gives no track");

@@ -1,3 +1,6 @@
+/** How long a browser may take to say that nothing may be heard yet. */
+const refusalMs = 200;
+
 /**
  * Plays the receive streams that carry sound, one hidden player each. Which person
  * is on which stream does not matter for hearing them.
@@ -8,6 +11,7 @@ export class AudioOut {
   readonly #enabled: boolean;
   #blocked = false;
   #deviceId = "";
+  readonly #onGesture = () => void this.start();
 
   /** Nothing is played before {@link put}; when not enabled, never. */
   constructor(enabled: boolean, onBlocked: (blocked: boolean) => void) {
@@ -38,17 +42,26 @@ export class AudioOut {
   clear(): void {
     for (const player of this.#players.values()) player.srcObject = null;
     this.#players.clear();
+    this.#setBlocked(false);
   }
 
   /** Tries to play; call it from a click after the browser blocked it. Resolves to whether sound is heard. */
   async start(): Promise<boolean> {
-    const results = await Promise.allSettled([...this.#players.values()].map((p) => p.play()));
-    const blocked = results.some((r) => r.status === "rejected" && (r.reason as { name?: unknown } | null)?.name === "NotAllowedError");
-    if (blocked !== this.#blocked) {
-      this.#blocked = blocked;
-      this.#onBlocked(blocked);
+    let refused = false;
+    for (const player of this.#players.values()) {
+      player.play().catch((error: unknown) => {
+        if (isRefusal(error)) refused = true;
+      });
     }
-    return !blocked;
+    // A refusal comes at once; consent only when there is something to be heard.
+    await new Promise((done) => { setTimeout(done, refusalMs); });
+    this.#setBlocked(refused);
+    return !refused;
+  }
+
+  /** Tries again if the browser blocked it before, which opening a microphone may have changed. */
+  retry(): void {
+    if (this.#blocked) void this.start();
   }
 
   /** Silences a stream here while the page plays it in an element of its own. */
@@ -63,7 +76,22 @@ export class AudioOut {
     await Promise.all([...this.#players.values()].map((p) => this.#useDevice(p)));
   }
 
+  /** While nothing may be heard, whatever the person does on the page is taken as leave to play. */
+  #setBlocked(blocked: boolean): void {
+    if (blocked === this.#blocked) return;
+    this.#blocked = blocked;
+    for (const gesture of ["pointerdown", "keydown"]) {
+      if (blocked) document.addEventListener(gesture, this.#onGesture);
+      else document.removeEventListener(gesture, this.#onGesture);
+    }
+    this.#onBlocked(blocked);
+  }
+
   async #useDevice(player: HTMLAudioElement): Promise<void> {
     if (this.#deviceId !== "" && "setSinkId" in player) await player.setSinkId(this.#deviceId);
   }
+}
+
+function isRefusal(reason: unknown): boolean {
+  return reason instanceof DOMException && reason.name === "NotAllowedError";
 }

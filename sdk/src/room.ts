@@ -69,7 +69,10 @@ export class Room extends Emitter<RoomEvents> {
     this.#log = options.log ?? ((text) => console.debug(`spillway: ${text}`));
     this.remoteParticipants = this.#people;
     this.localParticipant = new LocalParticipant({
-      onPublished: (publication) => this.emit("localTrackPublished", publication),
+      onPublished: (publication) => {
+        this.#reception.audio.retry();
+        this.emit("localTrackPublished", publication);
+      },
       onUnpublished: (publication) => this.emit("localTrackUnpublished", publication),
       onMuted: (publication) => this.emit(publication.isMuted ? "trackMuted" : "trackUnmuted", publication, this.localParticipant),
       onDeviceError: (error, source) => this.emit("mediaDevicesError", error, source),

@@ -15,8 +15,8 @@ const inside = (r: Rect, s: Size) => r.x >= -0.01 && r.y >= -0.01 && r.x + r.wid
 
 describe("layout", () => {
   for (const stage of stages) {
-    const style = tileStyle(stage, 12);
     for (const count of [1, 2, 3, 5, 7, 12, 25, 49]) {
+      const style = tileStyle(stage, 12, count);
       test(`${count} on ${stage.width}×${stage.height}: within the stage, apart, of one size, of a good shape`, () => {
         const rects = arrange(count, stage, style);
         assert.equal(rects.length, count);
@@ -50,7 +50,7 @@ describe("layout", () => {
     }
   }
   test("the last row is centred", () => {
-    const rects = arrange(5, { width: 1240, height: 580 }, tileStyle({ width: 1240, height: 580 }, 12));
+    const rects = arrange(5, { width: 1240, height: 580 }, tileStyle({ width: 1240, height: 580 }, 12, 5));
     const last = rects.filter((r) => r.y === rects.at(-1)?.y);
     const left = Math.min(...last.map((r) => r.x));
     const right = Math.max(...last.map((r) => r.x + r.width));
@@ -58,13 +58,13 @@ describe("layout", () => {
     assert.ok(Math.abs(left - (1240 - right)) < 0.01);
   });
   test("nobody, or no room, is no tiles", () => {
-    assert.deepEqual(arrange(0, { width: 100, height: 100 }, tileStyle({ width: 100, height: 100 }, 8)), []);
-    assert.deepEqual(arrange(3, { width: 0, height: 100 }, tileStyle({ width: 0, height: 100 }, 8)), []);
+    assert.deepEqual(arrange(0, { width: 100, height: 100 }, tileStyle({ width: 100, height: 100 }, 8, 0)), []);
+    assert.deepEqual(arrange(3, { width: 0, height: 100 }, tileStyle({ width: 0, height: 100 }, 8, 3)), []);
   });
   for (const stage of stages) {
     test(`a shared screen on ${stage.width}×${stage.height} is the largest by far`, () => {
       for (const others of [0, 1, 4, 11]) {
-        const [large, ...rest] = arrangeFocus(others, stage, tileStyle(stage, 8));
+        const [large, ...rest] = arrangeFocus(others, stage, tileStyle(stage, 8, others + 1));
         assert.ok(large);
         assert.equal(rest.length, others);
         for (const r of rest) {
