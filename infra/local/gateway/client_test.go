@@ -102,7 +102,11 @@ func (c *client) sendIn(size int, message string) {
 func (c *client) read() (message string, sizes []int, other *ws.Frame) {
 	c.Helper()
 	for {
-		f, err := ws.ReadFrame(c.r)
+		h, err := ws.ReadHeader(c.r)
+		f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+		if err == nil {
+			_, err = io.ReadFull(c.r, f.Payload)
+		}
 		if err != nil {
 			c.Fatalf("after %d frames: %v", len(sizes), err)
 		}
