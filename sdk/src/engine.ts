@@ -2,7 +2,7 @@ import { SpillwayError, type ErrorCode } from "./errors.js";
 import { Version, type FromSDK, type Role, type ToClient, type ToSDK } from "./events.js";
 import { Gateway } from "./gateway.js";
 import { Peer, type StreamCounts } from "./peer.js";
-import { answered, beat, isSilent, pingEveryMs, restingPulse, type Pulse } from "./pulse.js";
+import { answered, beat, heard, isSilent, pingEveryMs, restingPulse, type Pulse } from "./pulse.js";
 import { step, type Effect, type Input, type State, type World } from "./session.js";
 import type { TokenSource } from "./token.js";
 
@@ -214,6 +214,7 @@ export class Engine {
 
   #message(generation: number, message: ToSDK): void {
     if (this.#session?.generation !== generation) return;
+    this.#pulse = heard(this.#pulse, performance.now());
     switch (message.action) {
       case "pong":
         this.#pulse = answered(this.#pulse, message.n, performance.now());

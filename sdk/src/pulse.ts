@@ -5,15 +5,17 @@ export interface Pulse {
   readonly waiting: ReadonlyMap<number, number>;
   /** Round-trip time in milliseconds, smoothed; undefined before the first answer. */
   readonly rttMs: number | undefined;
+  /** When anything at all was last heard, in milliseconds. */
+  readonly heardAt: number;
 }
 
 /** A pulse that has not begun. */
-export const restingPulse: Pulse = { next: 1, waiting: new Map(), rttMs: undefined };
+export const restingPulse: Pulse = { next: 1, waiting: new Map(), rttMs: undefined, heardAt: -Infinity };
 
 /** Time between pings. */
 export const pingEveryMs = 1_000;
 /** Silence after which the node counts as lost, when the browser still calls the way to it open. */
-export const silenceMs = 4_500;
+export const silenceMs = 3_500;
 /** The same when the browser, too, has heard nothing. */
 export const brokenSilenceMs = 2_000;
 
@@ -31,6 +33,11 @@ export function answered(pulse: Pulse, n: number, now: number): Pulse {
   return { ...pulse, waiting: new Map([...pulse.waiting].filter(([k]) => k > n)), rttMs };
 }
 
+/** Takes any message as a sign of life. */
+export function heard(pulse: Pulse, now: number): Pulse {
+  return { ...pulse, heardAt: now };
+}
+
 /**
  * Whether the node has been silent for too long. At least three pings must be
  * unanswered: a laptop that wakes up finds one old ping, and must ask again first.
@@ -38,5 +45,5 @@ export function answered(pulse: Pulse, n: number, now: number): Pulse {
 export function isSilent(pulse: Pulse, now: number, broken: boolean): boolean {
   const oldest = pulse.waiting.values().next().value;
   if (oldest === undefined) return false;
-  return pulse.waiting.size >= 3 && now - oldest >= (broken ? brokenSilenceMs : silenceMs);
+  return pulse.waiting.size >= 3 && now - Math.max(oldest, pulse.heardAt) >= (broken ? brokenSilenceMs : silenceMs);
 }

@@ -7,7 +7,7 @@ import { wantedVideo } from "../src/demand.js";
 import { Emitter } from "../src/emitter.js";
 import { isEnding, isRetryable, mediaError, SpillwayError, type ErrorCode } from "../src/errors.js";
 import { layersOf } from "../src/layers.js";
-import { answered, beat, brokenSilenceMs, isSilent, restingPulse, silenceMs } from "../src/pulse.js";
+import { answered, beat, brokenSilenceMs, heard, isSilent, restingPulse, silenceMs } from "../src/pulse.js";
 import { comebacksPerSecond, joinPatienceMs, rejoinPatienceMs, retryDelay, type Failure } from "../src/retry.js";
 import { summarise, type StatsContext } from "../src/stats.js";
 import { refusalOf } from "../src/token.js";
@@ -117,6 +117,11 @@ describe("pulse", () => {
     assert.ok(!isSilent(p, silenceMs - 1, false));
     assert.ok(isSilent(p, silenceMs, false));
     assert.ok(isSilent(p, brokenSilenceMs, true));
+  });
+  test("whoever says anything is alive", () => {
+    const p = heard(beats([0, 1_000, 2_000, 3_000]), 3_000);
+    assert.ok(!isSilent(p, silenceMs, false));
+    assert.ok(isSilent(p, 3_000 + silenceMs, false));
   });
   test("a laptop that wakes up asks again before it gives up", () => assert.ok(!isSilent(beats([0]), 3_600_000, true)));
   test("silence before the first ping is none", () => assert.ok(!isSilent(restingPulse, 1e9, true)));
