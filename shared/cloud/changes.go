@@ -14,12 +14,13 @@ import (
 )
 
 // write is one conditioned write of one item: a put (item), an update (set,
-// remove) or else a delete. In its expressions #x stands for the attribute x,
+// remove), no write at all but its condition (check), or else a delete. In its expressions #x stands for the attribute x,
 // except for #k, which stands for the attribute named by k.
 type write struct {
 	key    itemKey
 	item   item
 	update string
+	check  bool
 	cond   string
 	k      string
 	values item
@@ -67,6 +68,9 @@ func (w write) transact(table string) types.TransactWriteItem {
 	case w.update != "":
 		return types.TransactWriteItem{Update: &types.Update{TableName: &table, Key: w.key.attributes(), UpdateExpression: &w.update,
 			ConditionExpression: optional(w.cond), ExpressionAttributeNames: w.names(), ExpressionAttributeValues: w.vals()}}
+	case w.check:
+		return types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{TableName: &table, Key: w.key.attributes(), ConditionExpression: &w.cond,
+			ExpressionAttributeNames: w.names(), ExpressionAttributeValues: w.vals()}}
 	default:
 		return types.TransactWriteItem{Delete: &types.Delete{TableName: &table, Key: w.key.attributes(), ConditionExpression: optional(w.cond),
 			ExpressionAttributeNames: w.names(), ExpressionAttributeValues: w.vals()}}
@@ -108,6 +112,12 @@ func writesOf(c control.Change) ([]write, error) {
 		i, err := encodeBeat(c.Node, c.Beat)
 		return []write{{key: beatKey(c.Node), item: i, cond: "attribute_not_exists(#pk) OR #g < :g OR (#g = :g AND #q < :q)",
 			values: item{":g": num(c.Beat.Generation), ":q": num(c.Beat.Seq)}}}, err
+	case control.CheckBeat:
+		w := write{key: beatKey(c.Node), check: true, cond: "#g = :g AND #q = :q", values: item{":g": num(c.Generation), ":q": num(c.Seq)}}
+		if c.Generation == 0 {
+			w.cond, w.values = "attribute_not_exists(#pk)", nil
+		}
+		return one(w)
 	case control.PutWait:
 		i, err := encodeWait(c.Wait)
 		return put(i, err, attrSession, c.If, str(c.If))

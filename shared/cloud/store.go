@@ -192,7 +192,7 @@ func (s *Store) Commit(ctx context.Context, changes []control.Change) error {
 		writes = append(writes, w...)
 	}
 	step.UsageOf(ctx).Add(0, writeUnits(writes))
-	if len(writes) == 1 {
+	if len(writes) == 1 && !writes[0].check {
 		return s.write(ctx, writes[0])
 	}
 	in := &dynamodb.TransactWriteItemsInput{}

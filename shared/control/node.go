@@ -89,7 +89,7 @@ func reboot(n fleet.Node, connection string, m events.Hello, now time.Time, welc
 	before := n.Generation
 	n.Generation++
 	n.Available = n.Capacity
-	n.TouchedAt = now
+	n.HelloAt, n.TouchedAt = now, now
 	n.Connections = nil
 	n = arrived(n, connection, m)
 	return Plan{

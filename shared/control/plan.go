@@ -208,6 +208,13 @@ type (
 		Node room.NodeID
 		Beat fleet.Beat
 	}
+	// CheckBeat changes nothing; it lets a commit happen only if the stored
+	// heartbeat is still this one (generation 0: there is none).
+	CheckBeat struct {
+		Node       room.NodeID
+		Generation room.Generation
+		Seq        int64
+	}
 	// PutWait stores a waiting participant if the stored session is If (empty: no
 	// such participant waits).
 	PutWait struct {
@@ -256,6 +263,7 @@ func (SetInstance) change()       {}
 func (SetState) change()          {}
 func (DeleteNode) change()        {}
 func (PutBeat) change()           {}
+func (CheckBeat) change()         {}
 func (PutWait) change()           {}
 func (DeleteWait) change()        {}
 func (PutDemand) change()         {}

@@ -75,7 +75,7 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 	n := s.View.Node
 	gone := s.Instance != nil && s.Instance.Gone || s.Instance == nil && now.Sub(n.HelloAt) > OrphanAfter
 	d := Decision{Inputs: map[string]any{"node": n.ID, "state": n.State, "generation": n.Generation, "empty": n.Empty(),
-		"leaseEndedMs": now.Sub(s.View.Beat.LeaseUntil).Milliseconds(), "instanceGone": gone}}
+		"leaseEndedMs": now.Sub(s.View.LeaseEnds()).Milliseconds(), "instanceGone": gone}}
 	switch {
 	case n.State == fleet.Terminating && (gone || s.Instance == nil):
 		d.Choice, d.Why = "forget the node", "its instance is gone"
@@ -84,12 +84,17 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 		return Plan{Terminations: []Termination{{Node: n.ID, Instance: n.Instance, Why: "asked again"}}}
 	case n.State == fleet.Lost:
 		return s.dropBlocks(d)
-	case gone || !s.Blind && now.Sub(s.View.Beat.LeaseUntil) > LostAfter:
-		d.Choice, d.Why = "give the node up", "its lease ended"
-		if gone {
-			d.Why = "EC2 says its instance is gone"
-		}
+	case gone:
+		d.Choice, d.Why = "give the node up", "EC2 says its instance is gone"
 		plan := s.move(fleet.LeaseExpired, false, d)
+		plan.Sends = shutdown(n, events.CodeFenced)
+		return plan
+	case !s.Blind && now.Sub(s.View.LeaseEnds()) > LostAfter:
+		d.Choice, d.Why = "give the node up", "its lease ended"
+		plan := s.move(fleet.LeaseExpired, false, d)
+		for i := range plan.Commits { // not if it has been heard of in the meantime
+			plan.Commits[i].Changes = append(plan.Commits[i].Changes, CheckBeat{n.ID, s.View.Beat.Generation, s.View.Beat.Seq})
+		}
 		plan.Sends = shutdown(n, events.CodeFenced)
 		return plan
 	case n.Empty() && n.State == fleet.Draining:

@@ -94,7 +94,8 @@ type Node struct {
 	Addresses   []Address
 	Fingerprint string
 	Build       string
-	HelloAt     time.Time
+	// HelloAt is when this generation began.
+	HelloAt time.Time
 	// TouchedAt is when a grant or a return last changed Available: an empty node
 	// has been empty since then.
 	TouchedAt time.Time
@@ -121,10 +122,18 @@ type View struct {
 	Beat Beat
 }
 
-// Alive reports whether the node's lease covers now.
-func (v View) Alive(now time.Time) bool {
-	return v.Beat.Generation == v.Node.Generation && now.Before(v.Beat.LeaseUntil)
+// LeaseEnds is when the node's lease ends. A node without a heartbeat of its
+// present life has the lease that its hello gave it: a store may show a new node
+// before its first heartbeat.
+func (v View) LeaseEnds() time.Time {
+	if v.Beat.Generation != v.Node.Generation {
+		return v.Node.HelloAt.Add(LeaseLasts)
+	}
+	return v.Beat.LeaseUntil
 }
+
+// Alive reports whether the node's lease covers now.
+func (v View) Alive(now time.Time) bool { return now.Before(v.LeaseEnds()) }
 
 // Takes reports whether the node may be given new seats now.
 func (v View) Takes(now time.Time) bool { return v.Node.State.Takes() && v.Alive(now) }

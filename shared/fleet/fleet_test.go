@@ -41,6 +41,10 @@ func TestWhoMayServe(t *testing.T) {
 	if v.Takes(now) {
 		t.Error("the lease is an earlier life's")
 	}
+	v.Node.HelloAt = now
+	if !v.Takes(now) {
+		t.Error("its hello gave it a lease, whatever heartbeat is shown")
+	}
 }
 
 func TestFreeSeats(t *testing.T) {

@@ -43,6 +43,9 @@ func (s *Store) holds(c control.Change) bool {
 	case control.PutBeat:
 		b, ok := s.beats[c.Node]
 		return !ok || b.Generation < c.Beat.Generation || b.Generation == c.Beat.Generation && b.Seq < c.Beat.Seq
+	case control.CheckBeat:
+		b := s.beats[c.Node]
+		return b.Generation == c.Generation && b.Seq == c.Seq
 	case control.PutWait:
 		return s.waits[waitKey(c.Wait)].Session == c.If
 	case control.DeleteWait:
@@ -117,6 +120,7 @@ func (s *Store) apply(c control.Change) {
 		delete(s.blocks[step.BlockKey{Room: c.Room, Index: c.Index}].Members, c.Key)
 	case control.PutBeat:
 		s.beats[c.Node] = c.Beat
+	case control.CheckBeat:
 	case control.PutWait:
 		s.waits[waitKey(c.Wait)] = c.Wait
 	case control.DeleteWait:

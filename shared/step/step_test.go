@@ -354,6 +354,36 @@ func TestWhenAllLeasesEndTogetherNobodyIsGivenUp(t *testing.T) {
 	}
 }
 
+// A sweep may read a node a moment before its first heartbeat: they are two items.
+func TestANodeWithoutAHeartbeatIsNotGivenUp(t *testing.T) {
+	l := newLab(t, 10)
+	l.joins(someone("ann", "r"))
+	n := l.launches()
+	items, err := l.World.Store.Get(t.Context(), true, step.NodeKey{Node: n.id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unseen := items.Nodes[0]
+	unseen.Beat = fleet.Beat{}
+	s := control.NodeSweep{View: unseen, Instance: &control.Instance{ID: "i", Node: n.id}}
+	if plan := control.Sweep(s, l.Now(), l.Settings); len(plan.Commits) != 0 {
+		t.Errorf("%+v", plan.Decision)
+	}
+	// And one that is heard of while a sweep gives it up is kept.
+	l.Pass(fleet.LeaseLasts + control.LostAfter + time.Second)
+	items.Nodes[0].Node.State = fleet.Ready
+	plan := control.Sweep(control.NodeSweep{View: items.Nodes[0], Instance: s.Instance}, l.Now(), l.Settings)
+	if err := l.beats(n, nil); err != nil {
+		t.Fatal(err)
+	}
+	if len(plan.Commits) != 1 {
+		t.Fatalf("%+v", plan)
+	}
+	if err := l.World.Store.Commit(t.Context(), plan.Commits[0].Changes); !errors.Is(err, step.ErrConflict) {
+		t.Errorf("given up all the same: %v", err)
+	}
+}
+
 func TestANodeThatStartsAgainIsAnotherLife(t *testing.T) {
 	l := newLab(t, 10)
 	ann := someone("ann", "r")

@@ -24,6 +24,11 @@ func (s *suite) beats() {
 	s.conflicts("second, late", control.PutBeat{Node: n.ID, Beat: beat(1, 2)})
 	s.does("first of the next generation", control.PutBeat{Node: n.ID, Beat: beat(2, 1)})
 	s.conflicts("a late one of the generation before", control.PutBeat{Node: n.ID, Beat: beat(1, 9)})
+	touch := control.SetInstance{Node: n.ID, Instance: "i-1"}
+	s.conflicts("if the heartbeat is an earlier one", control.CheckBeat{Node: n.ID, Generation: 1, Seq: 3}, touch)
+	s.conflicts("if there is no heartbeat", control.CheckBeat{Node: n.ID}, touch)
+	s.does("if the heartbeat is this one", control.CheckBeat{Node: n.ID, Generation: 2, Seq: 1}, touch)
+	s.does("if there is no heartbeat, and there is none", control.CheckBeat{Node: n.ID + "-x"}, touch)
 	s.same("view", fleet.View{Node: n, Beat: beat(2, 1)}, s.get(step.NodeKey{Node: n.ID}).Nodes[0])
 	for _, v := range s.find(step.AllNodes{}).Nodes {
 		if v.Node.ID == n.ID {
