@@ -45,10 +45,11 @@ func (r *Room) assign(now time.Duration) {
 	contested := false
 	for _, p := range r.arrivals {
 		p.order = chooseVideo(p, video, p.order[:0])
-		changed := carryAll(p.video, p.order, now)
+		p.untold = carryAll(p.video, p.order, now) || p.untold
 		chosen, short := chooseAudio(p, audio)
 		contested = contested || short
-		if carryAll(p.audio, chosen, now) || changed {
+		p.untold = carryAll(p.audio, chosen, now) || p.untold
+		if p.untold {
 			r.sendStreams(p)
 		}
 	}
@@ -165,6 +166,7 @@ func carryAll(streams []*stream, chosen []*publication, now time.Duration) bool 
 
 // sendStreams tells a member what its streams carry.
 func (r *Room) sendStreams(p *Peer) {
+	p.untold = false
 	p.streamsRevision++
 	m := events.Streams{Header: events.Head(events.ActionStreams), Revision: p.streamsRevision, Streams: []events.Stream{}}
 	for _, streams := range [2][]*stream{p.audio, p.video} {

@@ -117,7 +117,7 @@ func (p *Peer) prepare() error {
 		if err := t.SetMid(mid); err != nil {
 			return fmt.Errorf("prepare section %s: %w", mid, err)
 		}
-		if p.person.Role == events.Publisher {
+		if p.person.MayPublish(source) {
 			p.pubs[source] = newPublication(p, source)
 		}
 	}

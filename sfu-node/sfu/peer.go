@@ -49,6 +49,7 @@ type roster struct {
 	tracksRevision  int64
 	wantRevision    int64
 	streamsRevision int64
+	untold          bool // a stream has changed since its map was sent
 	want            map[view]events.WantedVideo
 	wanted          []events.WantedVideo // in the order of the request, pinned first
 	only            bool

@@ -204,6 +204,9 @@ func (r *Room) setTracks(p *Peer, m events.Tracks) error {
 	}
 	now := map[events.Source]events.Track{}
 	for _, t := range m.Tracks {
+		if !p.person.MayPublish(t.Source) {
+			return events.Errorf(events.CodeTokenNoPermission, "the token does not allow to publish %s", t.Source)
+		}
 		if p.pubs[t.Source] == nil {
 			return events.Errorf(events.CodeBadField, "tracks lists %s, for which the offer has no section", t.Source)
 		}
@@ -245,6 +248,7 @@ func (r *Room) unlist(pub *publication) {
 	r.listed = slices.DeleteFunc(r.listed, func(q *publication) bool { return q == pub })
 	for _, s := range pub.all() {
 		s.carry(nil, 0)
+		s.peer.untold = true
 	}
 	r.unassigned = true
 }

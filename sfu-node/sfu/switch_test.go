@@ -171,6 +171,25 @@ func TestMute(t *testing.T) {
 	}
 }
 
+// A publication that ends, and one whose publisher leaves, is taken from the map
+// of streams.
+func TestEndedPublicationsLeaveTheMap(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	anna, ben := w.join("anna"), w.join("ben")
+	count := func(n int) func() bool {
+		return func() bool { m, ok := last[events.Streams](ben); return ok && len(m.Streams) == n }
+	}
+	anna.publishes(1, micOn, cameraOn)
+	ben.until("sound and picture", count(2))
+	anna.publishes(2, micOn)
+	ben.until("sound only", count(1))
+	anna.publishes(3, micOn, cameraOn)
+	ben.until("sound and picture again", count(2))
+	anna.send(events.Goodbye{Header: events.Head(events.ActionGoodbye)})
+	ben.until("nothing", count(0))
+}
+
 // waitFor polls what cannot be waited for otherwise.
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
