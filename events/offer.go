@@ -1,5 +1,7 @@
 package events
 
+import "slices"
+
 // Profile is the part of a room's limits that its nodes enforce.
 type Profile struct {
 	// AudioStreams and VideoStreams bound a participant's receive streams.
@@ -46,13 +48,28 @@ type Person struct {
 	Name     string `json:"name,omitempty"`
 	Metadata string `json:"metadata,omitempty"`
 	Role     Role   `json:"role"`
+	// Sources are what a publisher may publish; none means any.
+	Sources []Source `json:"sources,omitempty"`
 	// Admin may mute, remove and promote others.
 	Admin bool `json:"admin,omitempty"`
+}
+
+// MayPublish reports whether role and sources let the person publish s.
+func (p Person) MayPublish(s Source) bool {
+	return p.Role == Publisher && (len(p.Sources) == 0 || slices.Contains(p.Sources, s))
 }
 
 func (p Person) validate() error {
 	if p.Role != Publisher && p.Role != Viewer {
 		return badField("person.role", "is %.32q, expected publisher or viewer", string(p.Role))
+	}
+	if len(p.Sources) > 4 {
+		return badField("person.sources", "has %d entries, at most 4 are taken", len(p.Sources))
+	}
+	for _, s := range p.Sources {
+		if !s.valid() {
+			return badField("person.sources", "has %.32q, which is not a source", string(s))
+		}
 	}
 	return firstOf(
 		bounded("person.key", p.Key, 1, MaxID),

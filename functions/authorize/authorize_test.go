@@ -69,6 +69,8 @@ func TestWhoIsLetInAndAsWhom(t *testing.T) {
 		{"node", node, map[string]any{"kind": "node", "node": "n-1"}},
 		{"expired: for one answer", as(func(c *token.Claims) { c.Expires = now.Add(-time.Hour) }), map[string]any{"refusal": "token_expired"}},
 		{"too early: for one answer", as(func(c *token.Claims) { c.NotBefore = now.Add(time.Hour); c.Expires = now.Add(2 * time.Hour) }), map[string]any{"refusal": "token_not_yet_valid"}},
+		{"microphone only", as(func(c *token.Claims) { c.Sources = []token.Source{token.Microphone} }), map[string]any{"publish": "1", "sources": "microphone"}},
+		{"hidden: for one answer", as(func(c *token.Claims) { c.Hidden = true }), map[string]any{"refusal": "token_no_permission"}},
 		{"without the grant: for one answer", as(func(c *token.Claims) { c.Join = false }), map[string]any{"refusal": "token_no_permission"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

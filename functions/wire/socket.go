@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	lambda "github.com/aws/aws-lambda-go/events"
 
@@ -25,6 +26,7 @@ const (
 	ctxRoom     = "room"
 	ctxMetadata = "metadata"
 	ctxPublish  = "publish"
+	ctxSources  = "sources" // separated by commas; none means any
 	ctxAdmin    = "admin"
 	ctxNode     = "node"
 	ctxRefusal  = "refusal"
@@ -36,8 +38,12 @@ const (
 
 // ParticipantContext is the authorizer's context for a join token.
 func ParticipantContext(c token.Claims) map[string]any {
+	sources := make([]string, len(c.Sources))
+	for i, s := range c.Sources {
+		sources[i] = string(s)
+	}
 	return map[string]any{ctxKind: kindParticipant, ctxIdentity: c.Identity, ctxName: c.Name, ctxRoom: c.Room, ctxMetadata: c.Metadata,
-		ctxPublish: flag(c.CanPublish), ctxAdmin: flag(c.Admin)}
+		ctxPublish: flag(c.CanPublish), ctxSources: strings.Join(sources, ","), ctxAdmin: flag(c.Admin)}
 }
 
 // NodeContext is the authorizer's context for a node token.
@@ -95,6 +101,11 @@ func NewCall(r lambda.APIGatewayWebsocketProxyRequest, root token.Root) Call {
 	}
 	c.Caller.Room, c.Caller.Identity, c.Caller.Name = room.Name(get(ctxRoom)), get(ctxIdentity), get(ctxName)
 	c.Caller.Metadata, c.Caller.MayPublish, c.Caller.Admin = get(ctxMetadata), get(ctxPublish) != "", get(ctxAdmin) != ""
+	if sources := get(ctxSources); sources != "" {
+		for s := range strings.SplitSeq(sources, ",") {
+			c.Caller.Sources = append(c.Caller.Sources, events.Source(s))
+		}
+	}
 	c.Caller.Key = room.Key(root.ParticipantKey(string(c.Caller.Room), c.Caller.Identity))
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,7 +74,7 @@ func TestErrorsArePostedWithTheRequestTheyAnswer(t *testing.T) {
 		return lambda.APIGatewayWebsocketProxyRequest{Body: `{"id":"q1"}`, RequestContext: lambda.APIGatewayWebsocketProxyRequestContext{
 			RouteKey: route, ConnectionID: "c1", Authorizer: authorizer}}
 	}
-	known := wire.ParticipantContext(token.Claims{Identity: "ann", Room: "r", CanPublish: true})
+	known := wire.ParticipantContext(token.Claims{Identity: "ann", Room: "r", CanPublish: true, Sources: []token.Source{token.Microphone, token.Screen}})
 	for _, c := range []struct {
 		name    string
 		request lambda.APIGatewayWebsocketProxyRequest
@@ -91,7 +92,8 @@ func TestErrorsArePostedWithTheRequestTheyAnswer(t *testing.T) {
 			asked := false
 			serve := wire.Serve(w.World, root, func(_ context.Context, call wire.Call) error {
 				asked = true
-				if call.Caller.Room != "r" || call.Caller.Key == "" || !call.Caller.MayPublish {
+				if call.Caller.Room != "r" || call.Caller.Key == "" || !call.Caller.MayPublish ||
+					!slices.Equal(call.Caller.Sources, []events.Source{events.Microphone, events.Screen}) {
 					t.Errorf("caller %+v", call.Caller)
 				}
 				return events.Errorf(events.CodeRoomFull, "full")

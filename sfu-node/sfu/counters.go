@@ -10,7 +10,7 @@ type Drop int
 
 // The causes.
 const (
-	DropViewer    Drop = iota // a viewer sent it
+	DropViewer    Drop = iota // somebody sent it who may not publish it
 	DropUnlisted              // its source is not published
 	DropMuted                 // its source is muted
 	DropMalformed             // it is no RTP of the codec agreed on

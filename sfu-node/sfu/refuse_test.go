@@ -212,6 +212,32 @@ func TestViewersDoNotPublish(t *testing.T) {
 	}
 }
 
+// A token may allow some sources only.
+func TestSourcesThatTheTokenDoesNotAllow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	anna := w.join("anna", func(o *events.Offer, _ *lightpeer.Options) { o.Person.Sources = []events.Source{events.Microphone} })
+	ben := w.join("ben")
+	ben.isHere()
+	anna.publishes(1, micOn, cameraOn)
+	anna.until("a refusal", func() bool {
+		e, ok := last[events.Error](anna)
+		return ok && e.Code == events.CodeTokenNoPermission
+	})
+	anna.film("q", "h", "f")
+	anna.publishes(2, micOn)
+	waitFor(t, "packets are dropped", func() bool { return w.Counters().Dropped(DropViewer) > 20 })
+	ben.until("sound", func() bool {
+		s, ok := ben.carrying("anna", events.Microphone)
+		return ok && len(ben.packets[s.Mid]) > 10
+	})
+	ben.mu.Lock()
+	defer ben.mu.Unlock()
+	if _, ok := ben.carrying("anna", events.Camera); ok {
+		t.Error("ben sees a camera that the token does not allow")
+	}
+}
+
 // Media of a source that is not published goes nowhere either.
 func TestUnlistedSourcesAreNotForwarded(t *testing.T) {
 	t.Parallel()

@@ -33,8 +33,10 @@ type Caller struct {
 	Identity string
 	Name     string
 	Metadata string
-	// MayPublish bounds the role.
+	// MayPublish bounds the role, Sources what a publisher may publish; none means
+	// any.
 	MayPublish bool
+	Sources    []events.Source
 	Admin      bool
 	// Node's:
 	Node room.NodeID

@@ -86,13 +86,20 @@ func (c Claims) MayPublish(s Source) bool {
 	return c.CanPublish && (len(c.Sources) == 0 || slices.Contains(c.Sources, s))
 }
 
+// errHidden refuses what is not kept yet, rather than showing somebody who was
+// promised not to be shown.
+var errHidden = &Error{Code: ErrNoPermission.Code, Text: "the token asks for a hidden participant, which is not supported", Signed: true}
+
 // Admit reports whether the claims let their holder into a room: [ErrWrongRoom]
 // or [ErrNoPermission] if not. An empty room stands for the token's own. Someone
-// who may not subscribe is refused: every participant receives.
+// who may not subscribe is refused: every participant receives. So is a hidden
+// participant, because all are shown.
 func (c Claims) Admit(room string) error {
 	switch {
 	case !c.Join, !c.CanSubscribe:
 		return ErrNoPermission
+	case c.Hidden:
+		return errHidden
 	case room != "" && room != c.Room:
 		return ErrWrongRoom
 	}
