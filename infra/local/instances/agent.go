@@ -42,7 +42,8 @@ type Config struct {
 	Poll time.Duration
 	// Grace is how long a process may take to end before it is killed (10 s).
 	Grace time.Duration
-	// Changed is called with each change of an instance's state, by any goroutine.
+	// Changed is called with each change of an instance's state, by any goroutine,
+	// in order for each instance. The end of the Agent itself is none.
 	Changed func(ctx context.Context, c Change)
 	Log     *slog.Logger
 }
@@ -94,7 +95,8 @@ func New(c Config) *Agent {
 }
 
 // Run looks after instances until ctx ends; then it ends all processes and
-// returns when they are gone.
+// returns when they are gone. Their instances stay as they are: nobody asked for
+// their end.
 func (a *Agent) Run(ctx context.Context) {
 	defer a.wg.Wait()
 	tick := time.NewTicker(a.c.Poll)
@@ -146,54 +148,58 @@ func (a *Agent) see(ctx context.Context, i types.Instance) {
 	id := aws.ToString(i.InstanceId)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	m, known := a.machines[id]
+	m, known := a.machines[id] // for ever: EC2 may list what is terminated for long
 	switch i.State.Name {
 	case types.InstanceStateNamePending, types.InstanceStateNameRunning:
 		if known {
 			return
 		}
-		lives, cancel := context.WithCancel(ctx)
+		wanted, cancel := context.WithCancel(ctx)
 		m = &machine{id: id, node: tag(i, cloud.TagNode), cancel: cancel}
 		a.machines[id] = m
 		a.wg.Go(func() {
 			defer cancel()
-			a.live(lives, m)
+			a.live(ctx, wanted, m)
 		})
 	case types.InstanceStateNameShuttingDown, types.InstanceStateNameTerminated:
 		if known {
 			m.cancel()
+			return
 		}
+		m = &machine{id: id, node: tag(i, cloud.TagNode), cancel: func() {}, ended: true}
+		a.machines[id] = m
+		a.wg.Go(func() { a.change(ctx, m, Terminated) })
 	}
 }
 
-// live is an instance's whole life: boot, run, end.
-func (a *Agent) live(ctx context.Context, m *machine) {
+// live is an instance's whole life: boot, run, end. Its process runs while it is
+// wanted; ctx is the Agent's.
+func (a *Agent) live(ctx, wanted context.Context, m *machine) {
 	a.change(ctx, m, Pending)
-	err := a.boot(ctx, m)
-	if err != nil && ctx.Err() == nil {
+	if err := a.boot(wanted, m); err != nil && wanted.Err() == nil {
 		a.c.Log.Error("instance failed", "instance", m.id, "node", m.node, "error", err)
-	}
-	// The end of a process is the end of its instance. That of the stack is not
-	// worth a request.
-	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if ctx.Err() == nil {
-		if _, err := a.ec2.TerminateInstances(after, &ec2.TerminateInstancesInput{InstanceIds: []string{m.id}}); err != nil {
-			a.c.Log.Warn("terminate instance", "instance", m.id, "error", err)
-		}
 	}
 	a.mu.Lock()
 	m.ended = true
 	a.mu.Unlock()
-	a.change(after, m, Terminated)
+	if wanted.Err() == nil { // the end of a process is the end of its instance
+		if _, err := a.ec2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{m.id}}); err != nil && ctx.Err() == nil {
+			a.c.Log.Warn("terminate instance", "instance", m.id, "error", err)
+		}
+	}
+	if ctx.Err() == nil {
+		a.change(ctx, m, Terminated)
+	}
 }
 
 // boot runs the user data and returns when its process has ended.
 func (a *Agent) boot(ctx context.Context, m *machine) error {
+	delay := time.NewTimer(a.c.BootDelay)
+	defer delay.Stop()
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-time.After(a.c.BootDelay):
+	case <-delay.C:
 	}
 	script, err := a.userData(ctx, m.id)
 	if err != nil {
