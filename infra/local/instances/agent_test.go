@@ -56,8 +56,8 @@ n-fails) exit 3 ;;
 *) trap 'echo asked to end >"$OUT/$SPILLWAY_NODE.term"; exit 0' TERM ;;
 esac
 sleep 600 &
-echo $! $$ >"$OUT/pids.part"
-mv "$OUT/pids.part" "$OUT/$SPILLWAY_NODE.pids"
+echo $! $$ >"$OUT/$SPILLWAY_NODE.part"
+mv "$OUT/$SPILLWAY_NODE.part" "$OUT/$SPILLWAY_NODE.pids"
 wait
 wait
 `
