@@ -76,6 +76,18 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
+// A node is often announced under an address that is not its machine's own.
+func TestAnnouncedAddressIsAnothers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *Config) {
+		c.Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("127.0.0.1")}
+	})
+	w.join("anna").isHere()
+	if _, err := New(Config{Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("2001:db8::7")}}); err == nil {
+		t.Error("addresses of two families are taken")
+	}
+}
+
 // Sections in any order, named by media in any order, are what media says.
 func TestMidsAreWhatMediaSays(t *testing.T) {
 	t.Parallel()

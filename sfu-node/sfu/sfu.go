@@ -37,7 +37,8 @@ var ErrStale = errors.New("a later session of this participant is here")
 type Config struct {
 	// Node is the node's id, as rosters name it.
 	Node string
-	// Addresses are announced to participants, the best one first; at least one.
+	// Addresses are announced to participants, the best one first; at least one,
+	// all IPv4 or all IPv6.
 	Addresses []netip.Addr
 	// Port is the UDP port for all media; 0 takes any free one.
 	Port int
@@ -92,6 +93,11 @@ type seat struct{ room, key string }
 func New(cfg Config) (*SFU, error) {
 	if len(cfg.Addresses) == 0 {
 		return nil, errors.New("sfu: no media address is configured")
+	}
+	for _, a := range cfg.Addresses {
+		if a.Is4() != cfg.Addresses[0].Is4() {
+			return nil, errors.New("sfu: media addresses are of both IPv4 and IPv6")
+		}
 	}
 	setDefault(&cfg.ConnectWithin, 15*time.Second)
 	setDefault(&cfg.QuietAfter, 5*time.Second)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/pion/ice/v4"
@@ -31,14 +32,10 @@ const bufferBytes = 4 << 20
 // address of the machine: a public address is often not its own.
 func listen(announced []netip.Addr, port int) (*socket, error) {
 	network, bind := "udp4", net.IPv4zero
-	loopback := true
-	for _, a := range announced {
-		if a.Is6() {
-			network, bind = "udp", net.IPv6unspecified
-		}
-		loopback = loopback && a.IsLoopback()
+	if announced[0].Is6() {
+		network, bind = "udp6", net.IPv6unspecified
 	}
-	if loopback && network == "udp4" {
+	if !slices.ContainsFunc(announced, func(a netip.Addr) bool { return !a.IsLoopback() }) {
 		bind = announced[0].AsSlice()
 	}
 	conn, err := net.ListenUDP(network, &net.UDPAddr{IP: bind, Port: port})
