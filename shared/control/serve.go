@@ -15,11 +15,14 @@ import (
 //
 // The participant is stored in one transaction with its leaving the line, so
 // that somebody who has been served and has left again in the meantime is not
-// seated by a pass that still has it in its list.
+// seated by a pass that still has it in its list. Where that transaction was
+// made and the seat was not, because the block filled up meanwhile, the seat is
+// still owed.
 func Serve(s Seating, w fleet.Wait, spread uint64, now time.Time, set Settings) (Plan, bool, error) {
 	out := One(DeleteWait{w.Region, w.Room, w.Key, w.Session})
 	inputs := map[string]any{"room": w.Room, "participant": w.Key, "waitedMs": now.Sub(w.Since).Milliseconds()}
-	if s.Wait == nil || s.Wait.Session != w.Session {
+	inLine := s.Wait != nil && s.Wait.Session == w.Session
+	if !inLine && !s.owed(w) {
 		return Plan{}, true, nil
 	}
 	if now.Sub(w.SeenAt) > fleet.WaitLasts {
@@ -31,27 +34,48 @@ func Serve(s Seating, w fleet.Wait, spread uint64, now time.Time, set Settings) 
 	st, err := seat(s, seeker{Room: w.Room, Key: w.Key, Identity: w.Identity, Name: w.Name, Role: w.Role, Session: w.Session, Spread: spread}, now, set)
 	var refused *events.Error
 	switch {
+	case errors.Is(err, errNoNode) && !inLine:
+		return Plan{Commits: []Commit{Hint(PutWait{Wait: w})}}, false, nil
 	case errors.Is(err, errNoNode):
 		return Plan{}, false, nil
 	case errors.As(err, &refused):
-		return Plan{Commits: []Commit{out}, Sends: []Send{{To: []string{w.Connection}, Message: refused.For(w.RequestID)}},
+		return Plan{Commits: []Commit{Hint(out.Changes...)}, Sends: []Send{{To: []string{w.Connection}, Message: refused.For(w.RequestID)}},
 			Decision: Decision{Choice: "refuse", Why: refused.Error(), Inputs: inputs}}, true, nil
 	case err != nil:
 		return Plan{}, false, err
 	}
 	inputs["node"], inputs["block"] = st.node.Node.ID, st.participant.Block
-	commits := append(st.commits, Hint(out.Changes...))
-	if len(st.commits) > 0 {
-		if _, ok := st.commits[0].Changes[0].(PutParticipant); ok {
-			commits = st.commits
-			commits[0].Changes = append(commits[0].Changes, out.Changes...)
-		}
-	}
 	return Plan{
-		Commits:  commits,
+		Commits:  leavingTheLine(st.commits, out, inLine),
 		Sends:    []Send{{To: []string{w.Connection}, Message: events.Ready{Header: events.Head(events.ActionReady), ID: w.RequestID}}},
 		Decision: Decision{Choice: "seat", Why: "first in line: " + st.why, Inputs: inputs},
 	}, true, nil
+}
+
+// owed reports whether who waited has been stored as a participant and has no
+// seat yet.
+func (s Seating) owed(w fleet.Wait) bool {
+	p := s.Participant
+	if p == nil || p.Session != w.Session {
+		return false
+	}
+	b := s.block(p.Block)
+	return b == nil || b.Members[p.Key] != p.Revision
+}
+
+// leavingTheLine adds the end of the waiting to the commit that stores the
+// participant.
+func leavingTheLine(commits []Commit, out Commit, inLine bool) []Commit {
+	switch {
+	case !inLine:
+		return commits
+	case len(commits) > 0:
+		if _, ok := commits[0].Changes[0].(PutParticipant); ok {
+			commits[0].Changes = append(commits[0].Changes, out.Changes...)
+			return commits
+		}
+	}
+	return append(commits, Hint(out.Changes...))
 }
 
 // Served moves a node that has served those who waited on to ready, which puts
