@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -29,19 +28,16 @@ func serve() error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(o.logDir, 0o755); err != nil {
-		return err
-	}
-	file, err := os.Create(filepath.Join(o.logDir, "local.log"))
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	l := &local{o: o, log: slog.New(slog.NewJSONHandler(file, nil))}
+	l := &local{o: o, log: slog.New(slog.DiscardHandler)}
 	// The first signal ends everything in order, a second one at once.
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer cancel()
-	context.AfterFunc(ctx, cancel)
+	context.AfterFunc(ctx, func() {
+		cancel()
+		if context.Cause(ctx) != context.Canceled { // but by a signal
+			fmt.Println("stopping; once more ends it at once")
+		}
+	})
 	defer l.stop()
 	began := time.Now()
 	if err := l.start(ctx); err != nil {

@@ -13,7 +13,6 @@ import (
 // options are what `make dev` can be told by its environment.
 type options struct {
 	port       int
-	host       string
 	idleAfter  time.Duration
 	nodeSeats  int
 	maxNodes   int
@@ -37,7 +36,7 @@ const stack = "dev"
 // wrong.
 func readOptions() (options, error) {
 	o := options{
-		host: env("HOST", "127.0.0.1"), logDir: os.Getenv("LOG_DIR"), readyFile: os.Getenv("READY_FILE"),
+		logDir: os.Getenv("LOG_DIR"), readyFile: os.Getenv("READY_FILE"),
 		buildDir: env("BUILD_DIR", "build/local"), demoDir: env("DEMO_DIR", "sdk/dist"), nodeLog: env("NODE_LOG", "info"),
 		keyID: env("JOIN_KEY_ID", "devkey"),
 	}

@@ -27,6 +27,8 @@ const (
 	region  = "us-east-1"
 	account = "123456789012" // moto's
 	stage   = "ws"
+	// stopWithin is how long a node may take to end when the stack does.
+	stopWithin = 5 * time.Second
 )
 
 // credentials are those of everything here: moto takes any, the gateway checks
@@ -37,27 +39,21 @@ var functions = []string{"authorize", "participant", "node", "fleet", "rooms"}
 
 // local is a running stack.
 type local struct {
-	o        options
-	log      *slog.Logger
-	dir      string // for what is needed while it runs
-	listener net.Listener
-	logs     []io.Closer
-	moto     *moto.Server
-	lambda   *lambda.Service
-	socket   *gateway.WebSocket
-	agent    *instances.Agent
-	queue    string
-	aws      aws.Config
+	o         options
+	log       *slog.Logger
+	dir       string // for what is needed while it runs
+	listeners []net.Listener
+	logs      []io.Closer
+	moto      *moto.Server
+	lambda    *lambda.Service
+	socket    *gateway.WebSocket
+	agent     *instances.Agent
+	queue     string
+	aws       aws.Config
 }
 
-// base is the URL of everything that people open.
-func (l *local) base() string {
-	host := l.o.host
-	if host == "127.0.0.1" || host == "0.0.0.0" {
-		host = "localhost"
-	}
-	return net.JoinHostPort(host, fmt.Sprint(l.o.port))
-}
+// base is host and port of everything that people open.
+func (l *local) base() string { return fmt.Sprintf("localhost:%d", l.o.port) }
 
 // socketURL is what browsers and nodes dial, callbackURL where functions post.
 func (l *local) socketURL() string { return "ws://" + l.base() + "/" + stage }
@@ -66,14 +62,18 @@ func (l *local) callbackURL() string {
 	return fmt.Sprintf("http://127.0.0.1:%d/%s", l.o.port, stage)
 }
 
-// start brings everything up, in the order in which one needs the other.
+// start brings everything up, in the order in which one needs the other. What
+// complains about this machine comes first.
 func (l *local) start(ctx context.Context) error {
 	if err := l.check(); err != nil {
 		return err
 	}
 	var err error
-	if l.listener, err = net.Listen("tcp", net.JoinHostPort(l.o.host, fmt.Sprint(l.o.port))); err != nil {
-		return fmt.Errorf("port %d is taken or not allowed; choose another with PORT=… (%w)", l.o.port, err)
+	if l.listeners, err = listen(l.o.port); err != nil {
+		return err
+	}
+	if err := l.startLogs(); err != nil {
+		return err
 	}
 	if l.dir, err = os.MkdirTemp("", "spillway-"); err != nil {
 		return err
@@ -82,6 +82,7 @@ func (l *local) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	fmt.Println("starting; logs go to " + l.o.logDir)
 	if l.moto, err = moto.Start(ctx, moto.Config{Log: motoLog}); err != nil {
 		return err
 	}
@@ -96,6 +97,21 @@ func (l *local) start(ctx context.Context) error {
 		return err
 	}
 	return l.startAgent()
+}
+
+// startLogs opens the log of the stack itself. Not before the port is taken: it
+// may be that of a stack that runs.
+func (l *local) startLogs() error {
+	if err := os.MkdirAll(l.o.logDir, 0o755); err != nil {
+		return err
+	}
+	file, err := l.openLog("local")
+	if err != nil {
+		return err
+	}
+	l.log = slog.New(slog.NewMultiHandler(slog.NewJSONHandler(file, nil),
+		slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
+	return nil
 }
 
 // check complains about what is missing before anything is started.
@@ -170,6 +186,7 @@ func (l *local) startAgent() error {
 		Logs: func(instance string) (io.WriteCloser, error) {
 			return os.Create(filepath.Join(l.o.logDir, instance+".log"))
 		},
+		Grace:   stopWithin,
 		Changed: l.instanceChanged,
 	})
 	return nil
@@ -191,11 +208,13 @@ func (l *local) run(ctx context.Context) error {
 	defer cancel(nil)
 	var wg sync.WaitGroup
 	server := &http.Server{Handler: l.routes(), ReadHeaderTimeout: 10 * time.Second}
-	wg.Go(func() {
-		if err := server.Serve(l.listener); !errors.Is(err, http.ErrServerClosed) {
-			cancel(fmt.Errorf("serve: %w", err))
-		}
-	})
+	for _, listener := range l.listeners {
+		wg.Go(func() {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				cancel(fmt.Errorf("serve: %w", err))
+			}
+		})
+	}
 	wg.Go(func() { l.agent.Run(ctx) })
 	wg.Go(func() {
 		for ctx.Err() == nil {
@@ -208,7 +227,7 @@ func (l *local) run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case <-l.moto.Done():
-		cancel(errors.New("moto has ended; its log says why"))
+		cancel(fmt.Errorf("moto has ended, and with it all data; %s may say why", filepath.Join(l.o.logDir, "moto.log")))
 	}
 	err := context.Cause(ctx)
 	cancel(nil)
@@ -231,8 +250,8 @@ func (l *local) stop() {
 	if l.moto != nil {
 		l.moto.Stop()
 	}
-	if l.listener != nil {
-		_ = l.listener.Close() // the server may have closed it
+	for _, listener := range l.listeners {
+		_ = listener.Close() // the server may have closed it
 	}
 	for _, f := range l.logs {
 		_ = f.Close()
@@ -274,13 +293,15 @@ func (l *local) sweepOnTime(ctx context.Context) {
 }
 
 // instanceChanged says on the console what happens to instances, and tells the
-// fleet function as EC2 does.
+// fleet function of their ends, as EC2 does.
 func (l *local) instanceChanged(ctx context.Context, c instances.Change) {
 	switch c.State {
 	case instances.Pending:
 		fmt.Printf("instance %s launched for node %s\n", c.Instance, c.Node)
+		return
 	case instances.Running:
 		fmt.Printf("instance %s runs node %s\n", c.Instance, c.Node)
+		return
 	case instances.Terminated:
 		fmt.Printf("instance %s terminated\n", c.Instance)
 	}
@@ -289,8 +310,7 @@ func (l *local) instanceChanged(ctx context.Context, c instances.Change) {
 		"account": account, "time": time.Now().UTC().Format(time.RFC3339), "region": region,
 		"detail": map[string]string{"instance-id": c.Instance, "state": string(c.State)},
 	})
-	if err != nil || c.State != instances.Terminated || ctx.Err() != nil {
-		return
+	if err == nil {
+		_ = l.wakeFleet(ctx, event) // logged
 	}
-	_ = l.wakeFleet(ctx, event) // logged
 }

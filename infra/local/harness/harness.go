@@ -112,6 +112,10 @@ func (s *Stack) PID() int { return s.process.PID() }
 // Done is closed when the stack has ended.
 func (s *Stack) Done() <-chan struct{} { return s.process.Done() }
 
+// Err waits for the end of the stack and tells how it ended: nil after exit code
+// 0.
+func (s *Stack) Err() error { return s.process.Err() }
+
 // Mint signs a join token with the stack's key.
 func (s *Stack) Mint(c token.Claims) (string, error) {
 	return token.Mint(s.JoinKeyID, s.JoinKeySecret, c)
