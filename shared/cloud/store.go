@@ -31,8 +31,14 @@ const batchLimit = 100
 // Get implements [step.Store], with one request for up to 100 items.
 func (s *Store) Get(ctx context.Context, consistent bool, keys ...step.Key) (step.Items, error) {
 	var want []itemKey
+	seen := map[itemKey]bool{} // DynamoDB refuses a batch that names an item twice
 	for _, k := range keys {
-		want = append(want, keysOf(k)...)
+		for _, i := range keysOf(k) {
+			if !seen[i] {
+				seen[i] = true
+				want = append(want, i)
+			}
+		}
 	}
 	items, err := s.get(ctx, consistent, want)
 	if err != nil {

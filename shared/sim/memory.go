@@ -61,7 +61,12 @@ func (s *Store) Get(ctx context.Context, _ bool, keys ...step.Key) (step.Items, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out step.Items
+	seen := map[step.Key]bool{}
 	for _, key := range keys {
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
 		switch k := key.(type) {
 		case step.RoomKey:
 			out.Rooms = add(out.Rooms, s.rooms, k.Room, room.Room.Clone)

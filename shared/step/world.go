@@ -113,7 +113,7 @@ type Items struct {
 // Store keeps rooms, blocks, participants, nodes, launches and who waits. It is
 // safe for concurrent use. Any method may return [ErrBusy].
 type Store interface {
-	// Get reads items by key. Without consistent, each may be a moment old, and
+	// Get reads items by key, each once however often it is named. Without consistent, each may be a moment old, and
 	// they need not be of one moment in either case.
 	Get(ctx context.Context, consistent bool, keys ...Key) (Items, error)
 	// Find reads what a query names.

@@ -122,6 +122,7 @@ func (s *suite) rooms() {
 	s.does("create", control.PutRoom{Room: r})
 	s.conflicts("create again", control.PutRoom{Room: r})
 	s.same("room", []room.Room{r}, s.get(step.RoomKey{Room: r.Name}).Rooms)
+	s.same("room asked for twice", []room.Room{r}, s.get(step.RoomKey{Room: r.Name}, step.RoomKey{Room: r.Name}).Rooms)
 	next := r.WithFull(0, true)
 	s.conflicts("write on another revision", control.PutRoom{Room: next, If: r.Revision - 1})
 	s.does("write", control.PutRoom{Room: next, If: r.Revision})
