@@ -33,11 +33,16 @@ func TestMain(m *testing.M) {
 
 func mint(t *testing.T, room, identity string, change ...func(*token.Claims)) string {
 	t.Helper()
+	return mintAt(t, system, room, identity, change...)
+}
+
+func mintAt(t *testing.T, stack *harness.Stack, room, identity string, change ...func(*token.Claims)) string {
+	t.Helper()
 	c := token.Claims{Identity: identity, Name: identity, Room: room, Join: true, CanPublish: true, CanSubscribe: true, Expires: time.Now().Add(time.Hour)}
 	for _, f := range change {
 		f(&c)
 	}
-	raw, err := system.Mint(c)
+	raw, err := stack.Mint(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +51,12 @@ func mint(t *testing.T, room, identity string, change ...func(*token.Claims)) st
 
 func dial(t *testing.T, accessToken string) *harness.Conn {
 	t.Helper()
-	c, _, err := system.Dial(t.Context(), accessToken)
+	return dialAt(t, system, accessToken)
+}
+
+func dialAt(t *testing.T, stack *harness.Stack, accessToken string) *harness.Conn {
+	t.Helper()
+	c, _, err := stack.Dial(t.Context(), accessToken)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 // Package process runs the programs that a local stack is made of, so that
 // none of them outlives it: not after an orderly stop, not after a crash, and
-// on Linux not even after kill -9.
+// on Linux not even after kill -9. What these programs start in turn ends with
+// them as long as the stack is there to see to it.
 package process
 
 import (
