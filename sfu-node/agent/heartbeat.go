@@ -26,17 +26,23 @@ func (a *Agent) beatAll() {
 	var parts []events.Inventory
 	for {
 		a.mu.Lock()
-		every := max(a.lease.every, 0)
+		look := a.lease.every / 6
 		a.mu.Unlock()
-		if every == 0 {
-			every = defaultBeat
+		if look <= 0 {
+			look = defaultBeat
 		}
-		timer := time.NewTimer(every)
+		timer := time.NewTimer(look)
 		select {
 		case <-a.ctx.Done():
 			timer.Stop()
 			return
 		case <-timer.C:
+			a.mu.Lock()
+			due := a.lease.due(time.Now())
+			a.mu.Unlock()
+			if !due {
+				continue
+			}
 		case <-a.beat: // a new generation: everybody is listed at once
 			timer.Stop()
 			listed = time.Time{}

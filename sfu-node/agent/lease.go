@@ -16,6 +16,24 @@ type lease struct {
 
 	seq  int64
 	sent map[int64]time.Time // heartbeats not answered yet
+
+	latest  time.Time // when the latest heartbeat was sent
+	pending int       // heartbeats since the last answer
+}
+
+// hurried is how many heartbeats in a row are sent early because the one before
+// was not answered. A lost answer then costs a second and not the lease; a
+// gateway that is down is not asked three times as often for long.
+const hurried = 3
+
+// due reports whether it is time for a heartbeat. After one that has not been
+// answered within a third of the interval the next one does not wait.
+func (l *lease) due(now time.Time) bool {
+	wait := l.every
+	if 0 < l.pending && l.pending <= hurried {
+		wait = l.every / 3
+	}
+	return !now.Before(l.latest.Add(wait))
 }
 
 // maxUnanswered bounds the heartbeats that are remembered.
@@ -41,6 +59,8 @@ func (l *lease) welcome(w events.Welcome, sent time.Time) (first, ok bool) {
 func (l *lease) next(now time.Time) int64 {
 	l.seq++
 	l.sent[l.seq] = now
+	l.latest = now
+	l.pending++
 	delete(l.sent, l.seq-maxUnanswered)
 	return l.seq
 }
@@ -53,6 +73,7 @@ func (l *lease) renewed(r events.Renewed) bool {
 		return false
 	}
 	delete(l.sent, r.Seq)
+	l.pending = 0
 	l.draining = l.draining || r.Draining
 	l.extend(sent.Add(time.Duration(r.LeaseMs) * time.Millisecond))
 	return true

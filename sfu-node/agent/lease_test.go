@@ -133,3 +133,31 @@ func TestMeter(t *testing.T) {
 		t.Errorf("load without traffic %+v", load)
 	}
 }
+
+func TestAnUnansweredHeartbeatIsSoonRepeated(t *testing.T) {
+	t0 := time.Unix(1000, 0)
+	at := func(ms int) time.Time { return t0.Add(time.Duration(ms) * time.Millisecond) }
+	var l lease
+	l.welcome(events.Welcome{Generation: 1, HeartbeatMs: 3000, LeaseMs: 9000}, t0)
+	due := func(ms int, want bool) {
+		t.Helper()
+		if l.due(at(ms)) != want {
+			t.Errorf("after %d ms: due is %v", ms, !want)
+		}
+	}
+	due(0, true) // the first
+	seq := l.next(at(0))
+	due(999, false)
+	due(1000, true) // no answer
+	l.renewed(events.Renewed{Generation: 1, Seq: seq, LeaseMs: 9000})
+	due(1000, false) // answered after all
+	due(2999, false)
+	due(3000, true)
+	for i := range hurried {
+		l.next(at(3000 + i*1000))
+	}
+	due(3000+hurried*1000, true) // the last of the hurried ones
+	l.next(at(3000 + hurried*1000))
+	due(3000+(hurried+1)*1000, false) // from now on at leisure
+	due(6000+hurried*1000, true)
+}
