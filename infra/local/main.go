@@ -35,7 +35,7 @@ func serve() error {
 	context.AfterFunc(ctx, func() {
 		cancel()
 		if context.Cause(ctx) != context.Canceled { // but by a signal
-			fmt.Println("stopping; once more ends it at once")
+			fmt.Println("\nstopping; once more ends it at once") // a terminal has just shown ^C
 		}
 	})
 	defer l.stop()

@@ -185,7 +185,7 @@ func (e *environment) initTimedOut() {
 	ready := e.ready
 	e.mu.Unlock()
 	if !ready {
-		e.end(&FunctionError{Type: typeInit,
+		e.end(&FunctionError{Type: typeInit, crashed: true,
 			Message: fmt.Sprintf("Init timed out after %.2f seconds", e.pool.function.InitTimeout.Seconds())})
 	}
 }

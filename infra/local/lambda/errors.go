@@ -27,6 +27,8 @@ const (
 type FunctionError struct {
 	Message string `json:"errorMessage"`
 	Type    string `json:"errorType"`
+
+	crashed bool // the environment did not survive it
 }
 
 // Error gives type and message.
@@ -37,7 +39,7 @@ func (e *FunctionError) Error() string { return e.Type + ": " + e.Message }
 func (e *FunctionError) FunctionMessage() string { return e.Message }
 
 func timedOut(id string, after time.Duration) *FunctionError {
-	return &FunctionError{Type: typeTimeout,
+	return &FunctionError{Type: typeTimeout, crashed: true,
 		Message: fmt.Sprintf("RequestId: %s Error: Task timed out after %.2f seconds", id, after.Seconds())}
 }
 
@@ -46,5 +48,5 @@ func exited(id string, how error) *FunctionError {
 	if how != nil {
 		what = "Runtime exited with error: " + how.Error()
 	}
-	return &FunctionError{Type: typeExit, Message: fmt.Sprintf("RequestId: %s Error: %s", id, what)}
+	return &FunctionError{Type: typeExit, crashed: true, Message: fmt.Sprintf("RequestId: %s Error: %s", id, what)}
 }

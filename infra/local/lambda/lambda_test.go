@@ -245,6 +245,9 @@ func TestFailures(t *testing.T) {
 			if !errors.As(err, &fe) || fe.Type != c.kind || !strings.Contains(fe.Message, c.message) {
 				t.Fatalf("got %#v, expected a FunctionError %s with %q", err, c.kind, c.message)
 			}
+			if fe.crashed == c.survives {
+				t.Errorf("told as a crash: %v", fe.crashed)
+			}
 			after, err := invoke(t, s, order{})
 			if err != nil {
 				t.Fatalf("the next invocation fails: %v", err)

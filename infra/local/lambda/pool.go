@@ -1,6 +1,7 @@
 package lambda
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"sync"
@@ -146,7 +147,11 @@ func (p *pool) finish(inv *invocation, response []byte, err error) {
 	p.stats.Invocations++
 	p.stats.TotalMs += took.Milliseconds()
 	p.stats.MaxMs = max(p.stats.MaxMs, took.Milliseconds())
+	level := slog.LevelWarn
 	if fe, ok := err.(*FunctionError); ok {
+		if fe.crashed {
+			level = slog.LevelError
+		}
 		p.stats.Errors++
 		if fe.Type == typeTimeout {
 			p.stats.Timeouts++
@@ -154,7 +159,7 @@ func (p *pool) finish(inv *invocation, response []byte, err error) {
 	}
 	p.mu.Unlock()
 	if err != nil {
-		p.log.Warn("invocation failed", "request", inv.id, "ms", took.Milliseconds(), "error", err)
+		p.log.Log(context.Background(), level, "invocation failed", "request", inv.id, "ms", took.Milliseconds(), "error", err)
 	} else {
 		p.log.Debug("invoked", "request", inv.id, "ms", took.Milliseconds(), "bytes", len(inv.payload))
 	}

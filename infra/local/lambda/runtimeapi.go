@@ -45,7 +45,7 @@ func (e *environment) serveResponse(w http.ResponseWriter, r *http.Request) {
 	var big *http.MaxBytesError
 	switch {
 	case errors.As(err, &big):
-		e.settle(r.PathValue("id"), nil, &FunctionError{Type: typeTooBig,
+		e.settle(r.PathValue("id"), nil, &FunctionError{Type: typeTooBig, crashed: true,
 			Message: fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", MaxPayload)})
 		refuse(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge", "response exceeds 6 MB")
 	case err != nil:
@@ -67,6 +67,7 @@ func (e *environment) serveError(w http.ResponseWriter, r *http.Request) {
 
 func (e *environment) serveInitError(w http.ResponseWriter, r *http.Request) {
 	why := readError(r)
+	why.crashed = true
 	accepted(w)
 	e.end(why)
 }
@@ -82,6 +83,7 @@ func readError(r *http.Request) *FunctionError {
 	if json.Unmarshal(body, &reported) != nil {
 		reported.Message = string(body)
 	}
+	reported.crashed = len(reported.StackTrace) > 0 && string(reported.StackTrace) != "null" // a panic, after which the runtime exits
 	if reported.Type == "" {
 		reported.Type = r.Header.Get("Lambda-Runtime-Function-Error-Type")
 	}
