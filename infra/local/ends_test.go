@@ -157,7 +157,7 @@ func (f family) wantGone(t *testing.T) {
 }
 
 // end sends a signal and returns how the stack ended, and after how long.
-func (o *own) end(signal syscall.Signal) (error, time.Duration) {
+func (o *own) end(signal syscall.Signal) (took time.Duration, err error) {
 	o.t.Helper()
 	began := time.Now()
 	if err := syscall.Kill(o.PID(), signal); err != nil {
@@ -168,7 +168,7 @@ func (o *own) end(signal syscall.Signal) (error, time.Duration) {
 	case <-time.After(30 * time.Second):
 		o.t.Fatalf("still running after %v: %s", signal, o.out)
 	}
-	return o.Err(), time.Since(began)
+	return time.Since(began), o.Err()
 }
 
 func TestTwoStacksSideBySide(t *testing.T) {
@@ -207,7 +207,7 @@ func TestTwoStacksSideBySide(t *testing.T) {
 	if before.called("sfu-node") == 0 || before.called("moto_server") == 0 || before.called("bootstrap") == 0 {
 		t.Errorf("does not run all that it should: %v", before)
 	}
-	err, took := left.end(syscall.SIGINT)
+	took, err := left.end(syscall.SIGINT)
 	if err != nil || took > 10*time.Second {
 		t.Errorf("Ctrl-C: %v after %v", err, took)
 	}
@@ -224,7 +224,7 @@ func TestTwoStacksSideBySide(t *testing.T) {
 
 	// The other has no time to end anything.
 	before = right.processes()
-	if err, _ := right.end(syscall.SIGKILL); err == nil {
+	if _, err := right.end(syscall.SIGKILL); err == nil {
 		t.Error("kill -9 ends it with 0")
 	}
 	before.wantGone(t)
@@ -310,7 +310,7 @@ func TestCtrlCTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "it says that it stops", func() bool { return strings.Contains(o.out.String(), "stopping; once more") })
-	if _, took := o.end(syscall.SIGINT); took > 2*time.Second {
+	if took, _ := o.end(syscall.SIGINT); took > 2*time.Second {
 		t.Errorf("the second Ctrl-C took %v", took)
 	}
 	before.wantGone(t)
