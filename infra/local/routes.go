@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
@@ -30,15 +29,15 @@ func (l *local) routes() http.Handler {
 }
 
 // here keeps pages of other sites from using what exists for this machine only:
-// a browser says which site's page asks.
+// a browser says which site's page asks, and by which name it found us, which
+// for another site's page that had its name point here is that site's.
 func here(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if origin := r.Header.Get("Origin"); origin != "" {
-			u, err := url.Parse(origin)
-			if err != nil || !strings.EqualFold(u.Host, r.Host) && !loopback(u.Hostname()) {
-				answer(w, http.StatusForbidden, events.Errorf(events.CodeUnauthorized, "this is for pages of this machine"))
-				return
-			}
+		asked := url.URL{Host: r.Host}
+		origin, err := url.Parse(r.Header.Get("Origin"))
+		if err != nil || !loopback(asked.Hostname()) || origin.String() != "" && !loopback(origin.Hostname()) {
+			answer(w, http.StatusForbidden, events.Errorf(events.CodeUnauthorized, "this is for pages of this machine"))
+			return
 		}
 		h(w, r)
 	})

@@ -92,6 +92,21 @@ func TestOtherSitesCannotUseTheStack(t *testing.T) {
 			t.Errorf("%s: %d %v, want %d", origin, status, got, want)
 		}
 	}
+	// A name of theirs that points here does not make their page one of ours.
+	r, err := http.NewRequestWithContext(t.Context(), "POST", system.Demo+"local/token", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = "rebound.example.com:8080"
+	r.Header.Set("Origin", "http://"+r.Host)
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != 403 {
+		t.Errorf("by a name that points here: %d", response.StatusCode)
+	}
 	for _, path := range []string{"GET /local/stats", "GET /local/instances", "POST /local/sweep", "POST /local/faults"} {
 		method, path, _ := strings.Cut(path, " ")
 		if status, _ := request(t, method, path, "https://example.com", "{}"); status != 403 {
