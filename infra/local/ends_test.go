@@ -34,7 +34,12 @@ func startOwn(t *testing.T, env ...string) *own {
 	if o.Stack, err = harness.Start(t.Context(), "../..", o.out, append(env, "TMPDIR="+o.tmp)...); err != nil {
 		t.Fatalf("%v: %s", err, o.out)
 	}
-	t.Cleanup(o.Stop)
+	t.Cleanup(func() {
+		o.Stop()
+		if t.Failed() {
+			t.Logf("the stack said: %s", o.out)
+		}
+	})
 	return o
 }
 
@@ -325,7 +330,7 @@ func TestCtrlCWhileItStarts(t *testing.T) {
 	tmp, out := t.TempDir(), &output{}
 	cmd := exec.Command(binary)
 	cmd.Dir = "../.."
-	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "LOG_DIR="+t.TempDir(), "PORT="+freePort(t))
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "LOG_DIR="+t.TempDir(), "PORT=0")
 	cmd.Stdout, cmd.Stderr = out, out
 	p, err := process.Start(cmd)
 	if err != nil {

@@ -1,37 +1,23 @@
 package main_test
 
 import (
-	"io"
 	"slices"
 	"testing"
 
 	"github.com/spillway-sfu/spillway/events"
-	"github.com/spillway-sfu/spillway/infra/local/harness"
 )
 
 // TestNothingIsLeftBehind takes a stack of its own from nothing to a node and
 // back, and looks at what is left in the table and of instances.
 func TestNothingIsLeftBehind(t *testing.T) {
-	stack, err := harness.Start(t.Context(), "../..", io.Discard, "IDLE_AFTER=1s", "SWEEP_EVERY=500ms")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(stack.Stop)
-	was := system
-	system = stack
-	t.Cleanup(func() { system = was })
-
-	instances := func() int {
-		var list struct{ Instances []string }
-		if err := stack.Call(t.Context(), "GET", "/local/instances", &list); err != nil {
-			t.Fatal(err)
-		}
-		return len(list.Instances)
-	}
+	t.Parallel()
+	stack := startOwn(t, "IDLE_AFTER=1s", "SWEEP_EVERY=500ms")
+	instances := func() int { return len(stack.instances()) }
 	if n := instances(); n != 0 {
 		t.Fatalf("%d instances before anybody joined", n)
 	}
-	ann, bob := dial(t, mint(t, "life", "ann")), dial(t, mint(t, "life", "bob"))
+	ann := dialAt(t, stack.Stack, mintAt(t, stack.Stack, "life", "ann"))
+	bob := dialAt(t, stack.Stack, mintAt(t, stack.Stack, "life", "bob"))
 	p, join := peer(t, "ann")
 	q, other := peer(t, "bob")
 	if err := bob.Send(t.Context(), other); err != nil { // at the same time
@@ -60,6 +46,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	eventually(t, "the instance is gone", func() bool { return instances() == 0 })
 	var left []string
 	eventually(t, "the table is empty but for the demand's counter", func() bool {
+		var err error
 		if left, err = stack.Items(t.Context()); err != nil {
 			t.Fatal(err)
 		}

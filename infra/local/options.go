@@ -5,20 +5,19 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 )
 
 // options are what `make dev` can be told by its environment.
 type options struct {
-	port       int
+	port       int // 0: any free one
 	idleAfter  time.Duration
 	nodeSeats  int
 	maxNodes   int
 	bootDelay  time.Duration
 	sweepEvery time.Duration
-	logDir     string
+	logDir     string // empty: one that names the port
 	readyFile  string
 	buildDir   string
 	demoDir    string
@@ -41,7 +40,7 @@ func readOptions() (options, error) {
 		keyID: env("JOIN_KEY_ID", "devkey"),
 	}
 	for _, err := range []error{
-		integer("PORT", 8080, 1, 65535, &o.port),
+		integer("PORT", 8080, 0, 65535, &o.port),
 		integer("NODE_SEATS", 0, 0, 10_000, &o.nodeSeats),
 		integer("MAX_NODES", 20, 1, 1000, &o.maxNodes),
 		duration("IDLE_AFTER", 2*time.Minute, time.Second, &o.idleAfter),
@@ -51,9 +50,6 @@ func readOptions() (options, error) {
 		if err != nil {
 			return options{}, err
 		}
-	}
-	if o.logDir == "" {
-		o.logDir = filepath.Join(".dev", fmt.Sprintf("logs-%d", o.port))
 	}
 	o.root = make([]byte, 32)
 	_, _ = rand.Read(o.root) // never fails

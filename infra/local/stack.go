@@ -69,7 +69,7 @@ func (l *local) start(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if l.listeners, err = listen(l.o.port); err != nil {
+	if l.listeners, l.o.port, err = listen(l.o.port); err != nil {
 		return err
 	}
 	if err := l.startLogs(); err != nil {
@@ -102,6 +102,9 @@ func (l *local) start(ctx context.Context) error {
 // startLogs opens the log of the stack itself. Not before the port is taken: it
 // may be that of a stack that runs.
 func (l *local) startLogs() error {
+	if l.o.logDir == "" {
+		l.o.logDir = filepath.Join(".dev", fmt.Sprintf("logs-%d", l.o.port))
+	}
 	if err := os.MkdirAll(l.o.logDir, 0o755); err != nil {
 		return err
 	}

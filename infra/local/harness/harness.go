@@ -8,13 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -56,10 +54,6 @@ func Start(ctx context.Context, root string, out io.Writer, env ...string) (*Sta
 	if _, err := os.Stat(binary); err != nil {
 		return nil, errors.New("the local stack is not built: run make build")
 	}
-	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
 	dir, err := os.MkdirTemp("", "spillway-harness-")
 	if err != nil {
 		return nil, err
@@ -68,7 +62,7 @@ func Start(ctx context.Context, root string, out io.Writer, env ...string) (*Sta
 	ready := filepath.Join(dir, "ready.json")
 	cmd := exec.Command(binary)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "PORT="+strconv.Itoa(port), "READY_FILE="+ready, "LOG_DIR="+filepath.Join(dir, "logs"))
+	cmd.Env = append(os.Environ(), "PORT=0", "READY_FILE="+ready, "LOG_DIR="+filepath.Join(dir, "logs"))
 	cmd.Env = append(cmd.Env, env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if s.process, err = process.Start(cmd); err != nil {
@@ -231,12 +225,3 @@ func (c *Conn) Read(ctx context.Context) ([]byte, error) {
 
 // Close closes the connection.
 func (c *Conn) Close() { _ = c.ws.Close(websocket.StatusNormalClosure, "") }
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}

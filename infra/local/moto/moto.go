@@ -3,15 +3,14 @@
 package moto
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"strconv"
+	"regexp"
 	"time"
 
 	"github.com/spillway-sfu/spillway/infra/local/process"
@@ -36,36 +35,35 @@ type Server struct {
 	process *process.Process
 }
 
-// Start runs moto on a free port of the loopback interface and returns once it
-// answers. The context bounds the start only.
+// Start runs moto on the loopback interface, on a free port that it chooses
+// itself, and returns once it listens. The context bounds the start only.
 func Start(ctx context.Context, c Config) (*Server, error) {
 	path, err := exec.LookPath("moto_server")
 	if err != nil {
 		return nil, ErrMissing
 	}
-	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", strconv.Itoa(port))
+	out := &output{to: c.Log, port: make(chan string, 1)}
+	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", "0")
 	cmd.Env = append(os.Environ(), "MOTO_EC2_LOAD_DEFAULT_AMIS=false") // hundreds that nobody asks for, and half a second
-	cmd.Stdout, cmd.Stderr = c.Log, c.Log
+	cmd.Stdout, cmd.Stderr = out, out
 	p, err := process.Start(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("start moto: %w", err)
 	}
-	s := &Server{URL: fmt.Sprintf("http://127.0.0.1:%d", port), process: p}
-	timeout := c.StartTimeout
-	if timeout == 0 {
-		timeout = 30 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	s := &Server{process: p}
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.StartTimeout, 30*time.Second))
 	defer cancel()
-	if err := s.wait(ctx); err != nil {
-		s.Stop()
-		return nil, err
+	select {
+	case port := <-out.port:
+		s.URL = "http://127.0.0.1:" + port
+		return s, nil
+	case <-p.Done():
+		err = fmt.Errorf("moto ended at once: %w", p.Err())
+	case <-ctx.Done():
+		err = fmt.Errorf("moto does not start: %w", ctx.Err())
 	}
-	return s, nil
+	s.Stop()
+	return nil, err
 }
 
 // Done is closed when moto has ended.
@@ -74,36 +72,28 @@ func (s *Server) Done() <-chan struct{} { return s.process.Done() }
 // Stop ends moto; it keeps nothing.
 func (s *Server) Stop() { s.process.Kill(); <-s.process.Done() }
 
-// wait asks until moto answers.
-func (s *Server) wait(ctx context.Context) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/moto-api/", nil)
-		if err != nil {
-			return err
-		}
-		if r, err := http.DefaultClient.Do(req); err == nil {
-			_ = r.Body.Close()
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.New("moto does not answer")
-		case <-s.process.Done():
-			return fmt.Errorf("moto ended at once: %w", s.process.Err())
-		case <-tick.C:
-		}
-	}
+// output passes on what moto prints and finds the port in it.
+type output struct {
+	to   io.Writer // may be nil
+	port chan string
+
+	seen  []byte // until the port is found
+	found bool
 }
 
-// freePort finds a port that nothing listens on. Somebody else may take it
-// before moto does, in which case moto ends at once.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+var running = regexp.MustCompile(`Running on http://127\.0\.0\.1:(\d+)\s`)
+
+// Write implements [io.Writer]; only one goroutine calls it.
+func (o *output) Write(p []byte) (int, error) {
+	if !o.found {
+		o.seen = append(o.seen, p...)
+		if m := running.FindSubmatch(o.seen); m != nil {
+			o.port <- string(m[1])
+			o.found, o.seen = true, nil
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	if o.to == nil {
+		return len(p), nil
+	}
+	return o.to.Write(p)
 }
