@@ -44,16 +44,22 @@ func (r *Room) assign(now time.Duration) {
 	audio, video := r.candidates()
 	contested := false
 	for _, p := range r.arrivals {
-		p.order = chooseVideo(p, video, p.order[:0])
-		p.untold = carryAll(p.video, p.order, now) || p.untold
-		chosen, short := chooseAudio(p, audio)
-		contested = contested || short
-		p.untold = carryAll(p.audio, chosen, now) || p.untold
-		if p.untold {
-			r.sendStreams(p)
-		}
+		contested = r.assignTo(p, audio, video, now) || contested
 	}
 	r.contested.Store(contested)
+}
+
+// assignTo gives one member's streams what they are to carry. It reports whether
+// there are more voices than streams.
+func (r *Room) assignTo(p *Peer, audio, video []*publication, now time.Duration) bool {
+	p.order = chooseVideo(p, video, p.order[:0])
+	p.untold = carryAll(p.video, p.order, now) || p.untold
+	chosen, short := chooseAudio(p, audio)
+	p.untold = carryAll(p.audio, chosen, now) || p.untold
+	if p.untold {
+		r.sendStreams(p)
+	}
+	return short
 }
 
 // candidates lists what may be received: audio with those who speak first, video

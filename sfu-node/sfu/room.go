@@ -153,6 +153,15 @@ func (r *Room) join(p *Peer) {
 	r.arrivals = append(r.arrivals, p)
 	r.roll.change(p.person.Identity)
 	r.snapshot(p)
+	// It knows everybody now, so its streams need not wait for the others to hear
+	// of it.
+	audio, video := r.candidates()
+	if r.assignTo(p, audio, video, r.sfu.now()) {
+		r.contested.Store(true)
+	}
+	if r.aimPeer(p) {
+		r.sendStreams(p)
+	}
 	r.unassigned = true
 	r.poke()
 }
