@@ -147,6 +147,17 @@ func (l *lab) launches() node {
 	return n
 }
 
+// settles takes a person from no node to its answer on a new one.
+func (l *lab) settles(p person) (node, events.Answer) {
+	l.Helper()
+	if err := l.joins(p); err != nil {
+		l.Fatal(err)
+	}
+	n := l.launches()
+	l.inbox(p)
+	return n, l.admit(p, n)
+}
+
 // admit takes a person all the way to its answer.
 func (l *lab) admit(p person, n node) events.Answer {
 	l.Helper()
