@@ -1,5 +1,6 @@
 // Package moto runs moto, which stands in for DynamoDB, EC2, SSM and
-// EventBridge, on a free port of this machine.
+// EventBridge, on a free port of this machine, and puts right in front of it what
+// would be wrong with several clients at a time.
 package moto
 
 import (
@@ -8,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"regexp"
@@ -27,12 +31,13 @@ type Config struct {
 	StartTimeout time.Duration
 }
 
-// Server is a running moto. It ends with [Server.Stop], and with the program
-// that started it, however that ends.
+// Server is a running moto behind a [front]. It ends with [Server.Stop], and with
+// the program that started it, however that ends.
 type Server struct {
-	// URL is the endpoint for all services.
+	// URL is the endpoint for all services: the front's.
 	URL     string
 	process *process.Process
+	front   *http.Server
 }
 
 // Start runs moto on the loopback interface, on a free port that it chooses
@@ -55,8 +60,9 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	defer cancel()
 	select {
 	case port := <-out.port:
-		s.URL = "http://127.0.0.1:" + port
-		return s, nil
+		if err = s.serve("127.0.0.1:" + port); err == nil {
+			return s, nil
+		}
 	case <-p.Done():
 		err = fmt.Errorf("moto ended at once: %w", p.Err())
 	case <-ctx.Done():
@@ -66,11 +72,29 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	return nil, err
 }
 
+// serve puts the front before moto at host.
+func (s *Server) serve(host string) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen before moto: %w", err)
+	}
+	s.URL = "http://" + listener.Addr().String()
+	s.front = &http.Server{Handler: newFront(&url.URL{Scheme: "http", Host: host}), ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = s.front.Serve(listener) }() // until Stop closes it
+	return nil
+}
+
 // Done is closed when moto has ended.
 func (s *Server) Done() <-chan struct{} { return s.process.Done() }
 
 // Stop ends moto; it keeps nothing.
-func (s *Server) Stop() { s.process.Kill(); <-s.process.Done() }
+func (s *Server) Stop() {
+	s.process.Kill()
+	<-s.process.Done()
+	if s.front != nil {
+		_ = s.front.Close()
+	}
+}
 
 // output passes on what moto prints and finds the port in it.
 type output struct {
