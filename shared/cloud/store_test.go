@@ -15,7 +15,10 @@ import (
 )
 
 // TestStoreOnMoto holds the store against the contract on DynamoDB's API as moto
-// speaks it: conditions and transactions are the engine's, not ours.
+// speaks it. Expressions and conditions are moto's; that writes are isolated is
+// the front's, which passes requests one at a time, because moto's are not. So
+// the racers show here that the expressions decide rightly in any order, not how
+// the store fares against DynamoDB's own conflicts between transactions.
 func TestStoreOnMoto(t *testing.T) {
 	db := startTable(t, "contract")
 	steptest.Run(t, func(*testing.T) step.Store { return cloud.NewStore(db, "contract") })
