@@ -123,15 +123,7 @@ func TestWhatANodeMayNotSay(t *testing.T) {
 		{"nonsense", `{"action":"dance","v":1}`, events.CodeUnknownAction},
 	} {
 		t.Run(m.name, func(t *testing.T) {
-			var err error
-			if s, ok := m.body.(string); ok {
-				err = c.Write(t.Context(), websocket.MessageText, []byte(s))
-			} else {
-				err = c.Send(t.Context(), m.body)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			say(t, c, m.body)
 			wantError(t, c, m.code)
 		})
 	}

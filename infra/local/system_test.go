@@ -105,6 +105,20 @@ func admitted(t *testing.T, c *harness.Conn, j events.Join) events.Answer {
 	}
 }
 
+// say sends a string as it is and anything else as JSON.
+func say(t *testing.T, c *harness.Conn, body any) {
+	t.Helper()
+	var err error
+	if s, ok := body.(string); ok {
+		err = c.Write(t.Context(), websocket.MessageText, []byte(s))
+	} else {
+		err = c.Send(t.Context(), body)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func wantError(t *testing.T, c *harness.Conn, code events.Code) events.Error {
 	t.Helper()
 	m, err := c.Next(t.Context())
@@ -190,15 +204,7 @@ func TestMessagesThatMakeNoSense(t *testing.T) {
 		{"leave before join", events.Leave{Header: events.Head(events.ActionLeave), ID: "x", Session: "session-none"}, events.CodeNotJoined, "session"},
 	} {
 		t.Run(c2.name, func(t *testing.T) {
-			var err error
-			if s, ok := c2.body.(string); ok {
-				err = c.Write(t.Context(), websocket.MessageText, []byte(s))
-			} else {
-				err = c.Send(t.Context(), c2.body)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			say(t, c, c2.body)
 			e := wantError(t, c, c2.code)
 			if !strings.Contains(e.Text, c2.says) {
 				t.Errorf("%q does not name %q", e.Text, c2.says)
