@@ -83,11 +83,12 @@ func (w *World) pass(ctx context.Context) error {
 	}
 	p.Nodes = len(items.Nodes)
 	ctx, usage := WithUsage(ctx)
+	began := w.Now()
 	plan := control.Launch(p, w.Now(), w.Settings)
 	if err := w.commit(ctx, plan); err != nil {
 		return err
 	}
-	w.log("launch", 0, w.Now(), usage, plan.Decision)
+	w.log("launch", 0, began, usage, plan.Decision)
 	if err := errors.Join(failed, w.tell(ctx, plan)); err != nil || len(plan.Launches) == 0 {
 		return err
 	}
