@@ -123,6 +123,9 @@ func writesOf(c control.Change) ([]write, error) {
 		return put(i, err, attrSession, c.If, str(c.If))
 	case control.DeleteWait:
 		return one(write{key: waitKey(c.Region, c.Room, c.Key), cond: "#s = :s", values: item{":s": str(c.If)}})
+	case control.PutRecord:
+		i, err := encodeRecord(c.Record)
+		return []write{{key: recordKey(c.Record.Region, c.Record.ID), item: i}}, err
 	case control.PutDemand:
 		i, err := encodeDemand(c.Demand)
 		return put(i, err, attrRevision, c.If, num(c.If))

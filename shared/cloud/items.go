@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
+	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/step"
@@ -184,6 +185,10 @@ func encodeLaunch(l fleet.Launch) (item, error) {
 	return encode(launchKey(l.Region, l.ID), l, item{attrState: str(string(l.State))})
 }
 
+func encodeRecord(r control.Record) (item, error) {
+	return encode(recordKey(r.Region, r.ID), r, item{attrTTL: num(r.At.Add(control.RecordLasts).Unix())})
+}
+
 // collect decodes items into what they are. A heartbeat is joined to its node;
 // one without a node is dropped.
 func collect(items []item) (step.Items, error) {
@@ -215,6 +220,8 @@ func collect(items []item) (step.Items, error) {
 			err = document(i, &out.Demand)
 		case "LAUNCH":
 			out.Launches, err = appendDoc(out.Launches, i)
+		case "RECORD":
+			out.Records, err = appendDoc(out.Records, i)
 		}
 		if err != nil {
 			return step.Items{}, err

@@ -30,6 +30,7 @@ import (
 //	WAIT         WAIT#region        room#key
 //	DEMAND       DEMAND#region      DEMAND
 //	LAUNCH       DEMAND#region      LAUNCH#node
+//	RECORD       RECORD#region      id
 //
 // "in" stands on ready nodes only, so that the index of candidates holds what
 // may be chosen and nothing else.
@@ -125,6 +126,8 @@ func demandKey(region string) itemKey { return itemKey{"DEMAND#" + region, "DEMA
 func launchKey(region string, id room.NodeID) itemKey {
 	return itemKey{"DEMAND#" + region, "LAUNCH#" + string(id)}
 }
+
+func recordKey(region, id string) itemKey { return itemKey{"RECORD#" + region, id} }
 
 // keysOf returns the items that make up what a key names.
 func keysOf(k step.Key) []itemKey {

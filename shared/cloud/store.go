@@ -89,6 +89,8 @@ func (s *Store) Find(ctx context.Context, q step.Query) (step.Items, error) {
 		return s.partition(ctx, "WAIT#"+q.Region)
 	case step.Demand:
 		return s.partition(ctx, "DEMAND#"+q.Region)
+	case step.Records:
+		return s.records(ctx, q)
 	}
 	return step.Items{}, fmt.Errorf("unknown query %T", q)
 }
@@ -167,6 +169,21 @@ func (s *Store) partition(ctx context.Context, pk string) (step.Items, error) {
 		return step.Items{}, fmt.Errorf("read %s: %w", pk, err)
 	}
 	return collect(items)
+}
+
+// records reads the newest records of a region.
+func (s *Store) records(ctx context.Context, q step.Records) (step.Items, error) {
+	r, err := s.db.Query(ctx, &dynamodb.QueryInput{
+		TableName: &s.table, Limit: aws.Int32(int32(q.Limit)), ScanIndexForward: aws.Bool(false),
+		KeyConditionExpression:    aws.String("#pk = :pk"),
+		ExpressionAttributeNames:  map[string]string{"#pk": attrPK},
+		ExpressionAttributeValues: item{":pk": str(recordKey(q.Region, "").pk)},
+	})
+	if err != nil {
+		return step.Items{}, fmt.Errorf("find records: %w", storeError(err))
+	}
+	step.UsageOf(ctx).Add(readUnits(r.Items, 1, false), 0)
+	return collect(r.Items)
 }
 
 // query reads all pages.

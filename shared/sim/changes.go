@@ -51,6 +51,8 @@ func (s *Store) holds(c control.Change) bool {
 	case control.DeleteWait:
 		w, ok := s.waits[step.WaitKey{Region: c.Region, Room: c.Room, Key: c.Key}]
 		return ok && w.Session == c.If
+	case control.PutRecord:
+		return true
 	case control.PutDemand:
 		return s.demands[c.Demand.Region].Revision == c.If
 	case control.PutLaunch:
@@ -125,6 +127,8 @@ func (s *Store) apply(c control.Change) {
 		s.waits[waitKey(c.Wait)] = c.Wait
 	case control.DeleteWait:
 		delete(s.waits, step.WaitKey{Region: c.Region, Room: c.Room, Key: c.Key})
+	case control.PutRecord:
+		s.records = append(s.records[max(0, len(s.records)-maxRecords):], c.Record)
 	case control.PutDemand:
 		s.demands[c.Demand.Region] = c.Demand
 	case control.PutLaunch:

@@ -28,6 +28,7 @@ type Store struct {
 	waits        map[step.WaitKey]fleet.Wait
 	launches     map[step.LaunchKey]fleet.Launch
 	demands      map[string]fleet.Demand
+	records      []control.Record
 }
 
 var _ step.Store = (*Store)(nil)
@@ -46,7 +47,10 @@ func NewStore() *Store {
 	}
 }
 
-// Len returns how many items there are, demands not counted.
+// maxRecords bounds the records kept, in place of their time to live.
+const maxRecords = 1000
+
+// Len returns how many items there are, demands and records not counted.
 func (s *Store) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,6 +149,14 @@ func (s *Store) Find(ctx context.Context, q step.Query) (step.Items, error) {
 				out.Waits = append(out.Waits, w)
 			}
 		}
+	case step.Records:
+		for _, r := range s.records {
+			if r.Region == q.Region {
+				out.Records = append(out.Records, r)
+			}
+		}
+		slices.SortFunc(out.Records, func(a, b control.Record) int { return cmp.Compare(b.ID, a.ID) })
+		out.Records = out.Records[:min(len(out.Records), q.Limit)]
 	case step.Demand:
 		out.Demand = s.demands[q.Region]
 		for k, l := range s.launches {

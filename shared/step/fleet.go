@@ -227,5 +227,6 @@ func (w *World) once(ctx context.Context, name string, plan control.Plan) error 
 		return err
 	}
 	w.log(name, 0, began, usage, plan.Decision)
+	w.keep(ctx, name, plan)
 	return w.tell(ctx, plan)
 }

@@ -68,6 +68,7 @@ func run[S any](ctx context.Context, w *World, name string, load func(ctx contex
 			return control.Plan{}, fmt.Errorf("commit for %s: %w", name, err)
 		}
 		w.log(name, attempt, began, usage, plan.Decision)
+		w.keep(ctx, name, plan)
 		return plan, w.tell(ctx, plan)
 	}
 	w.log(name, maxAttempts, began, usage, control.Decision{Choice: "give up", Why: "conflicts"})

@@ -90,6 +90,12 @@ type (
 	Waiting struct{ Region string }
 	// Demand is a region's demand with its launches, consistently.
 	Demand struct{ Region string }
+	// Records are the latest decisions about a region's fleet, the newest first,
+	// Limit at most.
+	Records struct {
+		Region string
+		Limit  int
+	}
 )
 
 func (Candidates) query() {}
@@ -98,6 +104,7 @@ func (BlocksOf) query()   {}
 func (AllRooms) query()   {}
 func (Waiting) query()    {}
 func (Demand) query()     {}
+func (Records) query()    {}
 
 // Items are what a store returns; what does not exist is absent.
 type Items struct {
@@ -108,6 +115,7 @@ type Items struct {
 	Waits        []fleet.Wait
 	Launches     []fleet.Launch
 	Demand       fleet.Demand
+	Records      []control.Record
 }
 
 // Store keeps rooms, blocks, participants, nodes, launches and who waits. It is

@@ -34,6 +34,7 @@ func Run(t *testing.T, make func(t *testing.T) step.Store) {
 		"waits":        (*suite).waits,
 		"launches":     (*suite).launches,
 		"candidates":   (*suite).candidates,
+		"records":      (*suite).records,
 		"together":     (*suite).together,
 		"racers":       (*suite).racers,
 		"seat racers":  (*suite).seatRacers,

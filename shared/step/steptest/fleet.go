@@ -79,6 +79,21 @@ func (s *suite) launches() {
 	s.same("launches", 0, len(s.find(step.Demand{Region: region}).Launches))
 }
 
+func (s *suite) records() {
+	region := "r-" + s.tag
+	record := func(id string) control.Record {
+		return control.Record{Region: region, ID: id, At: now, Step: "capacity", Choice: "launch 1", Why: "2 wait", Inputs: `{"waiting":2}`}
+	}
+	for _, id := range []string{"1", "3", "2"} {
+		s.does("keep "+id, control.PutRecord{Record: record(id)})
+	}
+	other := record("4")
+	other.Region += "x"
+	s.does("keep elsewhere", control.PutRecord{Record: other})
+	s.same("newest first", []control.Record{record("3"), record("2")}, s.find(step.Records{Region: region, Limit: 2}).Records)
+	s.same("all", 3, len(s.find(step.Records{Region: region, Limit: 9}).Records))
+}
+
 func (s *suite) candidates() {
 	for i, kbps := range []int64{5000, 3000, 9000, 1000, 7000} {
 		n := s.node(i, room.Load{Kbps: kbps, PPS: 500})
