@@ -311,7 +311,8 @@ func TestNothingNamesTheMachineItWasMadeOn(t *testing.T) {
 	// from: a lock file that names one makes everybody else fetch from there.
 	made := regexp.MustCompile(`(?:^|[^\w.:-])/(?:root|home|Users|work)/\w|"resolved": *"http|\b(?:registry|proxy|mirror)\.[a-z0-9.-]+\.[a-z]{2,}\b`)
 	files(t, func(name string, text []byte) {
-		if name == "house_test.go" || strings.HasPrefix(name, "events/testdata/") {
+		// In a linked work tree .git is a file that names the main one.
+		if name == "house_test.go" || name == ".git" || strings.HasPrefix(name, "events/testdata/") {
 			return
 		}
 		for i, line := range strings.Split(string(text), "\n") {
