@@ -75,11 +75,11 @@ func (r *Room) candidates() (audio, video []*publication) {
 		}
 	}
 	spoke := func(pub *publication) time.Duration {
-		at, _ := r.detector.LastSpoke(pub.peer.person.Identity)
+		at, _ := r.detector.LastSpoke(pub.identity)
 		return at
 	}
 	speaks := func(pub *publication) int {
-		if i := slices.Index(r.spoken, pub.peer.person.Identity); i >= 0 {
+		if i := slices.Index(r.spoken, pub.identity); i >= 0 {
 			return i
 		}
 		return len(r.spoken)
@@ -105,7 +105,7 @@ func chooseVideo(p *Peer, video, chosen []*publication) []*publication {
 			continue
 		}
 		for _, pub := range video {
-			if pub.source == v.Source && pub.peer.person.Identity == v.Participant && v.Participant != p.person.Identity {
+			if pub.source == v.Source && pub.identity == v.Participant && v.Participant != p.person.Identity {
 				chosen = append(chosen, pub)
 			}
 		}
@@ -117,10 +117,10 @@ func chooseVideo(p *Peer, video, chosen []*publication) []*publication {
 		if len(chosen) >= most {
 			break
 		}
-		if pub.peer.person.Identity == p.person.Identity {
+		if pub.identity == p.person.Identity {
 			continue
 		}
-		if _, asked := p.want[view{pub.peer.person.Identity, pub.source}]; !asked {
+		if _, asked := p.want[view{pub.identity, pub.source}]; !asked {
 			chosen = append(chosen, pub)
 		}
 	}
@@ -132,7 +132,7 @@ func chooseVideo(p *Peer, video, chosen []*publication) []*publication {
 // are carried already. short says that there is not a stream for everybody.
 func chooseAudio(p *Peer, audio []*publication) (chosen []*publication, short bool) {
 	for _, pub := range audio {
-		if pub.peer.person.Identity != p.person.Identity {
+		if pub.identity != p.person.Identity {
 			chosen = append(chosen, pub)
 		}
 	}
@@ -143,7 +143,7 @@ func chooseAudio(p *Peer, audio []*publication) (chosen []*publication, short bo
 		switch {
 		case pub.source == events.ScreenAudio:
 			return 0
-		case slices.Contains(pub.peer.room.spoken, pub.peer.person.Identity):
+		case slices.Contains(p.room.spoken, pub.identity):
 			return 1
 		case slices.ContainsFunc(p.audio, func(s *stream) bool { return s.carries == pub }):
 			return 2
@@ -181,7 +181,7 @@ func (r *Room) sendStreams(p *Peer) {
 				continue
 			}
 			m.Streams = append(m.Streams, events.Stream{
-				Mid: s.mid, Participant: s.carries.peer.person.Identity, Source: s.carries.source,
+				Mid: s.mid, Participant: s.carries.identity, Source: s.carries.source,
 				CSRC: s.carries.csrc, Timestamp: s.first, Paused: s.paused,
 			})
 		}
@@ -253,7 +253,7 @@ func expected(pub *publication) [layer.Count]layer.Flow {
 }
 
 func wantedHeight(p *Peer, pub *publication) int {
-	if v, ok := p.want[view{pub.peer.person.Identity, pub.source}]; ok {
+	if v, ok := p.want[view{pub.identity, pub.source}]; ok {
 		return v.Height
 	}
 	if pub.source == events.Screen {

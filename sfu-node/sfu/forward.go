@@ -21,7 +21,8 @@ import (
 // uplink is one SSRC on which a participant sends: one layer of a publication.
 // One goroutine uses it.
 type uplink struct {
-	peer     *Peer
+	room     *Room
+	clock    *senderClock
 	pub      *publication // nil for viewers, whose media is only counted
 	receiver *webrtc.RTPReceiver
 	layer    int
@@ -54,7 +55,7 @@ func newUplink(p *Peer, pub *publication, track *webrtc.TrackRemote, receiver *w
 	if !ok {
 		return nil
 	}
-	u := &uplink{peer: p, pub: pub, receiver: receiver, layer: i, ssrc: uint32(track.SSRC()), rate: rate(track.Kind())}
+	u := &uplink{room: p.room, clock: &p.clock, pub: pub, receiver: receiver, layer: i, ssrc: uint32(track.SSRC()), rate: rate(track.Kind())}
 	parameters := receiver.GetParameters()
 	for _, c := range parameters.Codecs {
 		u.codecs[c.PayloadType&0x7f] = codecOf(c.MimeType)
@@ -80,14 +81,14 @@ func (u *uplink) readMedia(track *webrtc.TrackRemote) {
 		if err != nil {
 			return
 		}
-		u.take(buf[:n], u.peer.sfu.now())
+		u.take(buf[:n], u.room.sfu.now())
 	}
 }
 
 // take forwards one packet, which arrived at now, to everybody who is to have
 // it. raw is overwritten.
 func (u *uplink) take(raw []byte, now time.Duration) {
-	count := &u.peer.sfu.count
+	count := &u.room.sfu.count
 	count.PacketsIn.Add(1)
 	count.BytesIn.Add(int64(len(raw)))
 	pub := u.pub
@@ -109,6 +110,9 @@ func (u *uplink) take(raw []byte, now time.Duration) {
 	f := u.feed()
 	f.bytes.Add(int64(len(raw)))
 	p := &u.packet
+	for _, o := range f.outs() {
+		o.send(p)
+	}
 	if len(p.payload) == 0 {
 		// Padding that probes the publisher's bandwidth: not for receivers.
 		for _, s := range pub.all() {
@@ -150,7 +154,7 @@ func (u *uplink) parse(raw []byte, now time.Duration) bool {
 	p.codec = u.codecs[p.in.PayloadType]
 	p.numbers = layer.Packet{
 		Sequence: p.in.SequenceNumber, Timestamp: p.in.Timestamp,
-		At: u.peer.clock.captured(u.feed().sync.Load(), p.in.Timestamp, u.rate, now),
+		At: u.clock.captured(u.feed().sync.Load(), p.in.Timestamp, u.rate, now),
 	}
 	if len(p.payload) == 0 {
 		return true
@@ -178,8 +182,8 @@ func (u *uplink) listen(now time.Duration) {
 	if len(ext) < 1 {
 		return
 	}
-	if u.pub.levels.add(ext[0]&0x7f, now) && u.peer.room.contested.Load() {
-		u.peer.room.poke()
+	if u.pub.levels.add(ext[0]&0x7f, now) && u.room.contested.Load() {
+		u.room.poke()
 	}
 }
 

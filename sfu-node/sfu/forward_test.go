@@ -53,7 +53,7 @@ func newBench(source events.Source) *bench {
 	b.pub.listed.Store(true)
 	kind := webrtc.NewRTPCodecType(source.Kind())
 	for i := range b.up {
-		u := &uplink{peer: p, pub: b.pub, layer: i, ssrc: uint32(i + 1), rate: rate(kind)}
+		u := &uplink{room: p.room, clock: &p.clock, pub: b.pub, layer: i, ssrc: uint32(i + 1), rate: rate(kind)}
 		u.codecs[vp8In], u.codecs[opusIn], u.codecs[redIn] = codecVP8, codecOpus, codecRED
 		u.level = 1
 		u.feed().ssrc.Store(u.ssrc)
@@ -299,5 +299,28 @@ func TestForwardDoesNotAllocate(t *testing.T) {
 		b.up[2].take(packet, time.Duration(seq)*time.Millisecond)
 	}); n > 0 {
 		t.Errorf("%.1f allocations per packet", n)
+	}
+}
+
+// wire is an outlet that keeps what it is given.
+type wire struct{ payloads []string }
+
+func (w *wire) send(p *packet) { w.payloads = append(w.payloads, string(p.payload)) }
+
+func TestOutletsGetPacketsAsTheyCame(t *testing.T) {
+	b := newBench(events.Camera)
+	b.receiver(&discard{}, codecVP8).aim(0)
+	w := &wire{}
+	b.pub.connect(0, w)
+	payload := []byte{0x90, 0x80, 0x85, 0x39, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 64, 1, 180, 0, 1}
+	b.up[0].take(raw(vp8In, 1, 1, payload), time.Second)
+	b.up[1].take(raw(vp8In, 1, 1, payload), time.Second)
+	if len(w.payloads) != 1 || w.payloads[0] != string(payload) {
+		t.Errorf("got %x, want %x once", w.payloads, payload)
+	}
+	b.pub.disconnect(0, w)
+	b.up[0].take(raw(vp8In, 2, 1, payload), time.Second)
+	if len(w.payloads) != 1 {
+		t.Error("a packet went to an outlet that had been disconnected")
 	}
 }

@@ -204,6 +204,14 @@ func (p *Peer) feedback() {
 	}
 }
 
+// kickKeys implements [origin].
+func (p *Peer) kickKeys() {
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
 // askForKeys sends the picture loss indications that are due. It returns how
 // long the next one has to wait, or 0 when none is wanted.
 func (p *Peer) askForKeys() time.Duration {

@@ -14,9 +14,10 @@ import (
 // publication is a source that a participant may publish: made with the
 // connection, offered to the others while the participant lists it.
 type publication struct {
-	peer   *Peer
-	source events.Source
-	csrc   uint32
+	identity string // of the participant who publishes it
+	source   events.Source
+	from     origin
+	csrc     uint32
 
 	listed atomic.Bool
 	muted  atomic.Bool
@@ -33,6 +34,21 @@ type publication struct {
 	flows    [layer.Count]layer.Flow
 }
 
+// origin is where a publication's packets come from: a participant of this node,
+// or another node.
+type origin interface {
+	// kickKeys makes the origin look soon at the key frames that are due. It does
+	// not block.
+	kickKeys()
+}
+
+// outlet takes the packets of one layer as its origin numbered them, before any
+// receiver's stream rewrites them: it is how they get to other nodes. It must
+// not keep the packet or block.
+type outlet interface {
+	send(p *packet)
+}
+
 // feed is what the packet path notes about one layer of a publication.
 type feed struct {
 	ssrc   atomic.Uint32
@@ -41,13 +57,16 @@ type feed struct {
 	height atomic.Int64 // in pixels, as the last key frame said; 0 is unknown
 	sync   atomic.Pointer[syncPoint]
 
+	// outlets are replaced as a whole, like receivers.
+	outlets atomic.Pointer[[]outlet]
+
 	counted int64 // bytes at the last measure; guarded by Room.mu
 
 	keys keyRequest
 }
 
 func newPublication(p *Peer, source events.Source) *publication {
-	return &publication{peer: p, source: source, csrc: rand.Uint32() | 1}
+	return &publication{identity: p.person.Identity, source: source, from: p, csrc: rand.Uint32() | 1}
 }
 
 func (pub *publication) video() bool { return pub.source.Kind() == "video" }
@@ -75,6 +94,25 @@ func (pub *publication) remove(s *stream) {
 func (pub *publication) all() []*stream {
 	if r := pub.receivers.Load(); r != nil {
 		return *r
+	}
+	return nil
+}
+
+// connect gives a layer's packets to an outlet too. The caller holds Room.mu.
+func (pub *publication) connect(i int, o outlet) {
+	now := append(slices.Clone(pub.layers[i].outs()), o)
+	pub.layers[i].outlets.Store(&now)
+}
+
+// disconnect undoes connect. The caller holds Room.mu.
+func (pub *publication) disconnect(i int, o outlet) {
+	now := slices.DeleteFunc(slices.Clone(pub.layers[i].outs()), func(other outlet) bool { return other == o })
+	pub.layers[i].outlets.Store(&now)
+}
+
+func (f *feed) outs() []outlet {
+	if o := f.outlets.Load(); o != nil {
+		return *o
 	}
 	return nil
 }
@@ -139,18 +177,15 @@ type keyRequest struct {
 }
 
 // requestKey asks the publisher for a key frame of a layer; first says that the
-// receiver has no picture at all yet. It returns at once: the publisher's
-// feedback goroutine sends what is due.
+// receiver has no picture at all yet. It returns at once: the origin's
+// own goroutine sends what is due.
 func (pub *publication) requestKey(i int, first bool) {
 	k := &pub.layers[i].keys
 	k.mu.Lock()
 	k.wanted = true
 	k.first = k.first || first
 	k.mu.Unlock()
-	select {
-	case pub.peer.kick <- struct{}{}:
-	default:
-	}
+	pub.from.kickKeys()
 }
 
 // gotKey notes that a key frame of a layer has begun: requests are served.

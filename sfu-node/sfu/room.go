@@ -315,7 +315,7 @@ func (r *Room) listen(now time.Duration) {
 			continue
 		}
 		for _, h := range pub.levels.take(&r.heard) {
-			r.detector.Observe(pub.peer.person.Identity, h.level, h.at)
+			r.detector.Observe(pub.identity, h.level, h.at)
 		}
 	}
 	r.detector.Tick(now)
