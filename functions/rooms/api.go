@@ -14,15 +14,17 @@ import (
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/functions/wire"
+	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/step"
 )
 
 type api struct {
-	store step.Store
-	keys  []string
-	log   *slog.Logger
-	now   func() time.Time
+	store    step.Store
+	settings control.Settings
+	keys     []string
+	log      *slog.Logger
+	now      func() time.Time
 }
 
 // statuses maps codes to HTTP; any other code is 500.
@@ -75,11 +77,13 @@ func (a api) route(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any, 
 		return a.rooms(ctx)
 	case "nodes":
 		return a.nodes(ctx)
+	case "overview":
+		return a.overview(ctx)
 	}
 	return nil, errNoSuchPath
 }
 
-var errNoSuchPath = events.Errorf(events.CodeNotFound, "no such path: there are /v1/rooms, /v1/rooms/{room} and /v1/nodes")
+var errNoSuchPath = events.Errorf(events.CodeNotFound, "no such path: there are /v1/rooms, /v1/rooms/{room}, /v1/nodes and /v1/overview")
 
 // authorized compares the key with every valid one in constant time.
 func (a api) authorized(r lambda.APIGatewayV2HTTPRequest) bool {
