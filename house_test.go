@@ -36,13 +36,14 @@ var arrows = []struct {
 	{"events/gen", "events", "it writes the contract in another language"},
 	{"shared/room", "", "the words and the arithmetic that all decisions share"},
 	{"shared/fleet", "shared/room", "a node is made of seats of rooms, and knows of no messages"},
-	{"shared/placement", "shared/room shared/fleet", "where a seat goes is a question about rooms and nodes alone"},
-	{"shared/control", "events shared/room shared/fleet shared/placement", "a decision reads a snapshot and an event; it knows no store and no cloud"},
-	{"shared/step", "events shared/control shared/room shared/fleet shared/placement", "the loop declares what it needs of a store; it does not know which one it gets"},
-	{"shared/step/steptest", "events shared/step shared/control shared/room shared/fleet shared/placement", "one contract for every store, so it may know none of them"},
-	{"shared/cloud", "events shared/step shared/control shared/room shared/fleet shared/placement", "the one place that speaks to AWS: it implements what step declares"},
+	{"shared/price", "shared/room", "a table: what AWS charges, and what its machines carry"},
+	{"shared/placement", "shared/room shared/fleet shared/price", "where a seat goes is a question about rooms and nodes alone"},
+	{"shared/control", "events shared/room shared/fleet shared/placement shared/price", "a decision reads a snapshot and an event; it knows no store and no cloud"},
+	{"shared/step", "events shared/control shared/room shared/fleet shared/placement shared/price", "the loop declares what it needs of a store; it does not know which one it gets"},
+	{"shared/step/steptest", "events shared/step shared/control shared/room shared/fleet shared/placement shared/price", "one contract for every store, so it may know none of them"},
+	{"shared/cloud", "events shared/step shared/control shared/room shared/fleet shared/placement shared/price", "the one place that speaks to AWS: it implements what step declares"},
 	{"shared/token", "", "who may come in is decided before anything else is known"},
-	{"shared/sim", "events shared/step shared/control shared/room shared/fleet shared/placement", "a world for step without AWS in it"},
+	{"shared/sim", "events shared/step shared/control shared/room shared/fleet shared/placement shared/price", "a world for step without AWS in it"},
 	{"functions/wire", "events shared/...", "what the five mains share: configuration, caller, error replies"},
 	{"functions/...", "events shared/... functions/wire", "a main only wires; one function does not know another"},
 	{"sfu-node/layer", "", "packet arithmetic, tested without a packet's world"},
@@ -70,7 +71,7 @@ var banned = []struct {
 }
 
 // pure packages decide: the same arguments, the same result.
-var pure = []string{"shared/room", "shared/fleet", "shared/placement", "shared/control", "sfu-node/layer", "sfu-node/speaker"}
+var pure = []string{"shared/room", "shared/price", "shared/fleet", "shared/placement", "shared/control", "sfu-node/layer", "sfu-node/speaker"}
 
 // Time is an argument of these too, for all that they are not pure otherwise.
 var clockless = append([]string{"shared/token", "events"}, pure...)

@@ -19,7 +19,7 @@ import (
 
 	"github.com/spillway-sfu/spillway/shared/cloud"
 	"github.com/spillway-sfu/spillway/shared/control"
-	"github.com/spillway-sfu/spillway/shared/placement"
+	"github.com/spillway-sfu/spillway/shared/price"
 	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/step"
 	"github.com/spillway-sfu/spillway/shared/token"
@@ -74,7 +74,7 @@ func Load(function string) (Config, error) {
 
 func settings() (control.Settings, error) {
 	s := control.Settings{Profile: room.Default(), InstanceType: env("SPILLWAY_INSTANCE_TYPE", defaultType)}
-	typ, err := placement.Type(s.InstanceType)
+	typ, err := price.Type(s.InstanceType)
 	if err != nil {
 		return s, fmt.Errorf("SPILLWAY_INSTANCE_TYPE: %w", err)
 	}

@@ -1,9 +1,11 @@
 package control
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,19 +90,29 @@ func exhausted(p Pressure, coming int, inputs map[string]any, set Settings) Plan
 	return plan
 }
 
+// needs groups those who wait by room, and rooms by size.
 func needs(waits []fleet.Wait) []placement.Need {
-	at := map[room.Name]int{}
-	var needs []placement.Need
-	for _, w := range waits {
-		i, ok := at[w.Room]
-		if !ok {
-			i = len(needs)
-			at[w.Room] = i
-			needs = append(needs, placement.Need{Room: w.Room, Seat: w.Load})
-		}
-		needs[i].Seats++
+	type group struct {
+		room room.Name
+		seat room.Load
 	}
-	return needs
+	seats := map[group]int{}
+	for _, w := range waits {
+		seats[group{w.Room, w.Load}]++
+	}
+	rooms := map[placement.Need]int{}
+	for g, n := range seats {
+		rooms[placement.Need{Seat: g.seat, Seats: n}]++
+	}
+	var out []placement.Need
+	for need, n := range rooms {
+		need.Rooms = n
+		out = append(out, need)
+	}
+	slices.SortFunc(out, func(a, b placement.Need) int {
+		return cmp.Or(cmp.Compare(b.Seat.Kbps, a.Seat.Kbps), cmp.Compare(b.Seat.PPS, a.Seat.PPS), cmp.Compare(b.Seats, a.Seats))
+	})
+	return out
 }
 
 // launchID names the i-th node of a decision. The demand's revision is never

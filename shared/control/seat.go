@@ -234,8 +234,10 @@ func (s Seating) grant(who seeker, p room.Participant, now time.Time, set Settin
 	if home := s.home(who.Avoid, now); home != nil {
 		candidates, why = []fleet.View{*home}, "the room's node has room for another block"
 	}
-	node, n := placement.Choose(candidates, seatLoad, seats, who.Avoid, now, who.Spread)
-	if node == nil {
+	q := placement.Ask(seatLoad, seats, candidates, now)
+	q.Avoid, q.Spread = who.Avoid, who.Spread
+	choice := placement.Choose(q)
+	if choice.Seats == 0 {
 		switch {
 		case !s.Complete:
 			return room.BlockRef{}, grant{}, ErrLookAgain
@@ -245,6 +247,8 @@ func (s Seating) grant(who seeker, p room.Participant, now time.Time, set Settin
 			return room.BlockRef{}, grant{}, errNoNode
 		}
 	}
+	n := choice.Seats
+	node := &candidates[slices.IndexFunc(candidates, func(v fleet.View) bool { return v.Node.ID == choice.Node })]
 	ref := room.BlockRef{Index: r.NextBlock, Node: node.Node.ID, Generation: node.Node.Generation, Seats: n, Full: n == 1}
 	load := seatLoad.Times(n)
 	block := fleet.Block{Room: who.Room, Index: ref.Index, Node: ref.Node, Generation: ref.Generation, Seats: n, Load: load,

@@ -101,6 +101,11 @@ type Node struct {
 	TouchedAt time.Time
 }
 
+// Carries is what the node can carry in truth, overcommitted or not.
+func (n Node) Carries() room.Load {
+	return n.Capacity
+}
+
 // Empty reports whether nothing is granted on the node.
 func (n Node) Empty() bool { return n.Available == n.Capacity }
 
@@ -137,6 +142,22 @@ func (v View) Alive(now time.Time) bool { return now.Before(v.LeaseEnds()) }
 
 // Takes reports whether the node may be given new seats now.
 func (v View) Takes(now time.Time) bool { return v.Node.State.Takes() && v.Alive(now) }
+
+// HotPercent is the share of a node's cores, or of what it can carry, above
+// which it takes nobody new whatever has been granted on it.
+const HotPercent = 85
+
+// Hot reports whether the node's latest heartbeat says that it is as busy as it
+// may get.
+func (v View) Hot() bool {
+	b, n := v.Beat, v.Node
+	if b.Generation != n.Generation {
+		return false
+	}
+	over := func(measured, capacity int64) bool { return capacity > 0 && measured*100 >= capacity*HotPercent }
+	real := n.Carries()
+	return b.CPUPercent >= HotPercent || over(b.Load.Kbps, real.Kbps) || over(b.Load.PPS, real.PPS)
+}
 
 // Block is a number of seats of one room on one node, claimed together.
 type Block struct {
