@@ -59,8 +59,11 @@ type Heartbeat struct {
 	People int  `json:"people"`
 	Rooms  int  `json:"rooms"`
 	// CPUPercent is the share of all cores that the process used, 0 to 100.
-	CPUPercent int        `json:"cpuPercent"`
-	Inventory  *Inventory `json:"inventory,omitempty"`
+	CPUPercent int `json:"cpuPercent"`
+	// EndsMs is when the machine will be taken away, in Unix milliseconds, where
+	// its host has said so (a spot instance reclaimed, maintenance); 0 otherwise.
+	EndsMs    int64      `json:"endsMs,omitempty"`
+	Inventory *Inventory `json:"inventory,omitempty"`
 }
 
 // Validate implements [Message].
@@ -77,6 +80,7 @@ func (h Heartbeat) Validate() error {
 		inRange("people", int64(h.People), 0, 1_000_000),
 		inRange("rooms", int64(h.Rooms), 0, 1_000_000),
 		inRange("cpuPercent", int64(h.CPUPercent), 0, 100),
+		inRange("endsMs", h.EndsMs, 0, maxSafe),
 	); err != nil {
 		return err
 	}

@@ -17,10 +17,14 @@ const (
 	ActionClosing  Action = "closing"  // node→sdk
 )
 
-// ChannelLabel and ChannelID name the control channel.
+// ChannelLabel and ChannelID name the control channel. PulseLabel and PulseID
+// name the channel for [Ping] and [Pong], unordered and never retransmitted, so
+// that a lost packet does not hold up the signs of life behind it.
 const (
 	ChannelLabel = "control"
 	ChannelID    = 0
+	PulseLabel   = "pulse"
+	PulseID      = 1
 )
 
 // Track is one of the sender's tracks as it is now.
@@ -326,6 +330,23 @@ func (p Pong) Validate() error {
 		return err
 	}
 	return inRange("n", p.N, 0, maxSafe)
+}
+
+// Move asks the SDK to join again, naming this session in [Join].From, and to
+// keep this connection until it stands on its new home.
+type Move struct {
+	Header
+	// ReceiveKbps is what the network was last found to carry towards the
+	// participant, for the new home to begin with; 0 is unknown.
+	ReceiveKbps int64 `json:"receiveKbps,omitempty"`
+}
+
+// Validate implements [Message].
+func (m Move) Validate() error {
+	if err := m.check(ActionMove); err != nil {
+		return err
+	}
+	return inRange("receiveKbps", m.ReceiveKbps, 0, maxSafe)
 }
 
 // Closing says that the node ends this connection, and why. After replaced,

@@ -113,6 +113,13 @@ type Join struct {
 	Media Media  `json:"media"`
 	// Avoid names nodes that did not answer.
 	Avoid []string `json:"avoid,omitempty"`
+	// From is the session that this one continues. Its seat and its connection are
+	// kept until this one stands, so that nothing is lost if it never does.
+	// Without it the earlier session ends at once.
+	From string `json:"from,omitempty"`
+	// ReceiveKbps is what the network was last found to carry towards the
+	// participant, as the earlier home said; 0 is unknown.
+	ReceiveKbps int64 `json:"receiveKbps,omitempty"`
 }
 
 // Validate implements [Message]. It unpacks and checks the offer, so that no
@@ -136,6 +143,8 @@ func (j Join) Validate() error {
 		bounded("id", j.ID, 1, MaxID),
 		bounded("session", j.Session, 8, MaxID),
 		bounded("room", j.Room, 0, MaxName),
+		session("from", j.From),
+		inRange("receiveKbps", j.ReceiveKbps, 0, maxSafe),
 		j.Media.validate(),
 	); err != nil {
 		return err
@@ -143,7 +152,16 @@ func (j Join) Validate() error {
 	return checkOffer(j.Offer, j.Media)
 }
 
-// Leave gives the seat of a session back.
+// session checks the name of a session that may be left out.
+func session(field, name string) error {
+	if name == "" {
+		return nil
+	}
+	return bounded(field, name, 8, MaxID)
+}
+
+// Leave gives the seat of a session back. The session that it continued, if
+// its connection is still there, has its seat again.
 type Leave struct {
 	Header
 	ID      string `json:"id"`

@@ -91,13 +91,13 @@ var borders = map[Border]struct {
 	FromNode: {MaxFrame, map[Action]Message{
 		ActionHello: Hello{}, ActionHeartbeat: Heartbeat{}, ActionAnswered: Answered{}, ActionLeft: Left{}}},
 	ToNode: {MaxMessage, map[Action]Message{
-		ActionWelcome: Welcome{}, ActionRenewed: Renewed{}, ActionOffer: Offer{}, ActionRemove: Remove{},
+		ActionWelcome: Welcome{}, ActionRenewed: Renewed{}, ActionOffer: Offer{}, ActionRemove: Remove{}, ActionMove: MoveAway{},
 		ActionShutdown: Shutdown{}, ActionError: Error{}}},
 	FromSDK: {MaxChannel, map[Action]Message{
 		ActionTracks: Tracks{}, ActionWant: Want{}, ActionPing: Ping{}, ActionResync: Resync{}, ActionGoodbye: Goodbye{}}},
 	ToSDK: {MaxChannel, map[Action]Message{
 		ActionSnapshot: Snapshot{}, ActionDelta: Delta{}, ActionStreams: Streams{}, ActionSpeakers: Speakers{},
-		ActionPong: Pong{}, ActionClosing: Closing{}, ActionError: Error{}}},
+		ActionPong: Pong{}, ActionMove: Move{}, ActionClosing: Closing{}, ActionError: Error{}}},
 	FromBus: {MaxMessage, map[Action]Message{ActionSweep: Sweep{}, ActionCapacity: CapacityRequested{}}},
 }
 

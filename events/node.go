@@ -11,6 +11,7 @@ const (
 	ActionRenewed   Action = "renewed"   // gateway→node
 	ActionOffer     Action = "offer"     // gateway→node
 	ActionRemove    Action = "remove"    // gateway→node
+	ActionMove      Action = "move"      // gateway→node, node→sdk
 	ActionShutdown  Action = "shutdown"  // gateway→node
 )
 

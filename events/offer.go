@@ -94,6 +94,12 @@ type Offer struct {
 	ID    string `json:"id"`
 	Offer string `json:"offer"`
 	Media Media  `json:"media"`
+	// From is the session that this one continues. Where its connection is here, it
+	// is kept until the new one is open, and stays if that never comes.
+	From string `json:"from,omitempty"`
+	// ReceiveKbps is where to begin to estimate the participant's network; 0 is
+	// unknown.
+	ReceiveKbps int64 `json:"receiveKbps,omitempty"`
 	// Ticket goes back unread in [Answered]; it tells the control plane whom the
 	// answer is for.
 	Ticket string `json:"ticket"`
@@ -113,6 +119,8 @@ func (o Offer) Validate() error {
 		positive("revision", o.Revision),
 		bounded("id", o.ID, 1, MaxID),
 		bounded("ticket", o.Ticket, 1, MaxTicket),
+		session("from", o.From),
+		inRange("receiveKbps", o.ReceiveKbps, 0, maxSafe),
 		o.Media.validate(),
 		checkOffer(o.Offer, o.Media),
 	)
@@ -233,6 +241,35 @@ func (r Remove) Validate() error {
 		positive("revision", r.Revision),
 		bounded("code", string(r.Code), 1, MaxID),
 	)
+}
+
+// MoveAway tells a node to send participants elsewhere: it tells each of them
+// [Move]. They keep their connections until they stand on another node.
+type MoveAway struct {
+	Header
+	Generation int64  `json:"generation"`
+	Room       string `json:"room"`
+	// Keys are who is to go; none means everybody of the room.
+	Keys []string `json:"keys,omitempty"`
+}
+
+// MaxMoveKeys bounds the participants in one [MoveAway].
+const MaxMoveKeys = 200
+
+// Validate implements [Message].
+func (m MoveAway) Validate() error {
+	if err := m.check(ActionMove); err != nil {
+		return err
+	}
+	if len(m.Keys) > MaxMoveKeys {
+		return badField("keys", "has %d entries, at most %d are taken", len(m.Keys), MaxMoveKeys)
+	}
+	for _, key := range m.Keys {
+		if err := bounded("keys", key, 1, MaxID); err != nil {
+			return err
+		}
+	}
+	return firstOf(positive("generation", m.Generation), bounded("room", m.Room, 1, MaxName))
 }
 
 // Shutdown tells a node to stop for good: its launch was given up, another life

@@ -6,6 +6,8 @@
 
 export const ChannelLabel = "control";
 export const ChannelID = 0;
+export const PulseLabel = "pulse";
+export const PulseID = 1;
 export const Version = 1;
 /** one WebSocket frame, and so one message from a browser or node */
 export const MaxFrame = 32768;
@@ -82,6 +84,7 @@ export type ToSDK =
   | Closing
   | Delta
   | Error
+  | Move
   | Pong
   | Snapshot
   | Speakers
@@ -92,6 +95,7 @@ export const toSDKActions = [
   "closing",
   "delta",
   "error",
+  "move",
   "pong",
   "snapshot",
   "speakers",
@@ -121,9 +125,23 @@ export interface Join {
   media: Media;
   /** Avoid names nodes that did not answer. */
   avoid?: string[];
+  /**
+   * From is the session that this one continues. Its seat and its connection are
+   * kept until this one stands, so that nothing is lost if it never does.
+   * Without it the earlier session ends at once.
+   */
+  from?: string;
+  /**
+   * ReceiveKbps is what the network was last found to carry towards the
+   * participant, as the earlier home said; 0 is unknown.
+   */
+  receiveKbps?: number;
 }
 
-/** Leave gives the seat of a session back. */
+/**
+ * Leave gives the seat of a session back. The session that it continued, if
+ * its connection is still there, has its seat again.
+ */
 export interface Leave {
   action: "leave";
   v: typeof Version;
@@ -268,6 +286,20 @@ export interface Delta {
   seq: number;
   changed?: Member[];
   gone?: string[];
+}
+
+/**
+ * Move asks the SDK to join again, naming this session in Join.From, and to
+ * keep this connection until it stands on its new home.
+ */
+export interface Move {
+  action: "move";
+  v: typeof Version;
+  /**
+   * ReceiveKbps is what the network was last found to carry towards the
+   * participant, for the new home to begin with; 0 is unknown.
+   */
+  receiveKbps?: number;
 }
 
 /** Pong answers Ping. */

@@ -65,6 +65,7 @@ const toSDK: Checks<events.ToSDK> = {
   streams: object<events.Streams>({ action: oneOf("streams"), v, revision: integer, streams: arrayOf(stream) }),
   speakers: object<events.Speakers>({ action: oneOf("speakers"), v, speakers: arrayOf(speaker) }),
   pong: object<events.Pong>({ action: oneOf("pong"), v, n: integer }),
+  move: object<events.Move>({ action: oneOf("move"), v, receiveKbps: optional(integer) }),
   closing: object<events.Closing>({ action: oneOf("closing"), v, code, text: optional(string) }),
   error,
 };

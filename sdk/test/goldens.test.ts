@@ -18,7 +18,8 @@ const source = oneOf<events.Source>("microphone", "camera", "screen", "screen_au
 const sent: { [Name in "Join" | "Leave" | "Tracks" | "Want" | "Ping" | "Resync" | "Goodbye"]: Check<events.FromClient | events.FromSDK> } = {
   Join: object<events.Join>({
     action: oneOf("join"), v, id: string, session: string, room: optional(string), offer: string,
-    role: optional(oneOf<events.Role>("publisher", "viewer")), avoid: optional(arrayOf(string)),
+    role: optional(oneOf<events.Role>("publisher", "viewer")), avoid: optional(arrayOf(string)), from: optional(string),
+    receiveKbps: optional(integer),
     media: object<events.Media>({
       microphone: optional(string), camera: optional(string), screen: optional(string), screenAudio: optional(string),
       audio: arrayOf(string), video: arrayOf(string),
@@ -40,10 +41,10 @@ const sent: { [Name in "Join" | "Leave" | "Tracks" | "Want" | "Ping" | "Resync" 
   Goodbye: object<events.Goodbye>({ action: oneOf("goodbye"), v }),
 };
 const fromGateway = ["Answer", "Waiting", "Ready", "LeaveDone", "Error"];
-const fromNode = ["Snapshot", "Delta", "Streams", "Speakers", "Pong", "Closing", "Error"];
+const fromNode = ["Snapshot", "Delta", "Streams", "Speakers", "Pong", "Move", "Closing", "Error"];
 /** Messages that never cross a browser's border; Go's tests hold them. */
 const elsewhere = [
-  "Answered", "CapacityRequested", "Heartbeat", "Hello", "Left", "Offer", "Remove", "Renewed", "Shutdown", "Sweep", "Welcome",
+  "Answered", "CapacityRequested", "Heartbeat", "Hello", "Left", "MoveAway", "Offer", "Remove", "Renewed", "Shutdown", "Sweep", "Welcome",
 ];
 
 describe("golden messages", () => {
