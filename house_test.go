@@ -46,6 +46,7 @@ var arrows = []struct {
 	{"shared/sim", "events shared/step shared/control shared/room shared/fleet shared/placement shared/price", "a world for step without AWS in it"},
 	{"functions/wire", "events shared/...", "what the five mains share: configuration, caller, error replies"},
 	{"functions/...", "events shared/... functions/wire", "a main only wires; one function does not know another"},
+	{"sfu-node/seal", "", "sealing packets knows keys and bytes, and is shared by participants and pipes"},
 	{"sfu-node/layer", "", "packet arithmetic, tested without a packet's world"},
 	{"sfu-node/speaker", "", "who speaks follows from audio levels and time alone"},
 	{"sfu-node/...", "events sfu-node/...", "a node knows the control plane by its messages only"},
