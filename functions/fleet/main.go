@@ -16,6 +16,6 @@ func main() {
 	config, secrets := wire.MustLoad(context.Background(), "fleet", cloud.RootParameter)
 	world := config.World(secrets.Root)
 	world.Instances = cloud.NewFleet(config.AWS, cloud.FleetConfig{
-		Stack: config.Stack, Template: config.Template, SocketURL: config.SocketURL, Tokens: secrets.Root, Log: config.Log})
+		Stack: config.Stack, Template: config.Template, Subnets: config.Subnets, SocketURL: config.SocketURL, Tokens: secrets.Root, Log: config.Log})
 	lambda.Start(waker{world, config.Log}.wake)
 }

@@ -11,7 +11,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/spillway-sfu/spillway/shared/cloud"
 	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/placement"
 	"github.com/spillway-sfu/spillway/shared/price"
 	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/step"
@@ -33,9 +36,11 @@ type Config struct {
 	CallbackURL string
 	SocketURL   string
 	Template    string
-	Settings    control.Settings
-	AWS         aws.Config
-	Log         *slog.Logger
+	// Subnets are those to launch nodes in, by zone.
+	Subnets  map[string]string
+	Settings control.Settings
+	AWS      aws.Config
+	Log      *slog.Logger
 }
 
 // Defaults of the settings that a deployment need not give.
@@ -63,6 +68,9 @@ func Load(function string) (Config, error) {
 	}
 	var err error
 	if c.Settings, err = settings(); err != nil {
+		return Config{}, err
+	}
+	if c.Settings.Zones, c.Subnets, err = zones(); err != nil {
 		return Config{}, err
 	}
 	if c.AWS, err = cloud.FromEnvironment(); err != nil {
@@ -93,9 +101,55 @@ func settings() (control.Settings, error) {
 	if err != nil {
 		return s, err
 	}
+	cents, err := number("SPILLWAY_MAX_CENTS_PER_HOUR", 0, 0, 100_000_000)
+	if err != nil {
+		return s, err
+	}
+	s.MaxHour = price.Micros(cents) * 10_000
+	if s.Offers, err = offers(s, seats); err != nil {
+		return s, err
+	}
 	boot, err := duration("SPILLWAY_BOOT_TIME", defaultBoot)
 	s.IdleAfterMs, s.BootMs = idle.Milliseconds(), boot.Milliseconds()
 	return s, err
+}
+
+// offers reads the types of nodes that may be launched, separated by commas. A
+// number of seats, set for trying things out, is every type's capacity.
+func offers(s control.Settings, seats int) ([]placement.Offer, error) {
+	var out []placement.Offer
+	for name := range strings.SplitSeq(env("SPILLWAY_INSTANCE_TYPES", s.InstanceType), ",") {
+		typ, err := price.Type(strings.TrimSpace(name))
+		if err != nil {
+			return nil, fmt.Errorf("SPILLWAY_INSTANCE_TYPES: %w", err)
+		}
+		if seats > 0 {
+			typ.Capacity = s.NodeCapacity
+		}
+		out = append(out, placement.Offer{Type: typ.Name, Capacity: typ.Capacity, Hour: typ.Hour})
+	}
+	return out, nil
+}
+
+// zones reads the zones to launch in, each with its subnet where it has one:
+// "eu-north-1a=subnet-1,eu-north-1b=subnet-2".
+func zones() (names []string, subnets map[string]string, err error) {
+	v := os.Getenv("SPILLWAY_ZONES")
+	if v == "" {
+		return nil, nil, nil
+	}
+	subnets = map[string]string{}
+	for part := range strings.SplitSeq(v, ",") {
+		zone, subnet, _ := strings.Cut(strings.TrimSpace(part), "=")
+		if zone == "" || slices.Contains(names, zone) {
+			return nil, nil, fmt.Errorf("SPILLWAY_ZONES: %q is not a list such as eu-north-1a=subnet-1,eu-north-1b=subnet-2 that names each zone once", v)
+		}
+		names = append(names, zone)
+		if subnet != "" {
+			subnets[zone] = subnet
+		}
+	}
+	return names, subnets, nil
 }
 
 func env(name, fallback string) string {

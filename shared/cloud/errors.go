@@ -79,32 +79,3 @@ func pushError(err error) error {
 	}
 	return fmt.Errorf("post to connection: %w", err)
 }
-
-// refusals of EC2 that are definite: no instance was made and none will be by
-// the same request. Everything else leaves that open.
-var refusals = map[string]bool{
-	"InsufficientInstanceCapacity":                true,
-	"InsufficientHostCapacity":                    true,
-	"InsufficientReservedInstanceCapacity":        true,
-	"InstanceLimitExceeded":                       true,
-	"VcpuLimitExceeded":                           true,
-	"MaxSpotInstanceCountExceeded":                true,
-	"SpotMaxPriceTooLow":                          true,
-	"Unsupported":                                 true,
-	"UnsupportedOperation":                        true,
-	"InvalidParameterValue":                       true,
-	"InvalidParameterCombination":                 true,
-	"InvalidLaunchTemplateName.NotFoundException": true,
-	"InvalidLaunchTemplateId.NotFound":            true,
-	"InvalidAMIID.NotFound":                       true,
-	"UnauthorizedOperation":                       true,
-	"IdempotentParameterMismatch":                 true,
-}
-
-// refused returns the code of a definite refusal, empty for anything else.
-func refused(err error) string {
-	if code := codeOf(err); refusals[code] {
-		return code
-	}
-	return ""
-}

@@ -42,6 +42,7 @@ type Fleet struct {
 	socket   string
 	tokens   NodeTokens
 	log      *slog.Logger
+	subnets  map[string]string
 }
 
 var _ step.Instances = (*Fleet)(nil)
@@ -53,13 +54,16 @@ type FleetConfig struct {
 	Template string
 	// SocketURL is what nodes dial.
 	SocketURL string
-	Tokens    NodeTokens
-	Log       *slog.Logger
+	// Subnets are those to launch in, by zone. In a zone without one it is the
+	// default VPC's.
+	Subnets map[string]string
+	Tokens  NodeTokens
+	Log     *slog.Logger
 }
 
 // NewFleet returns the instances of a stack.
 func NewFleet(cfg aws.Config, c FleetConfig) *Fleet {
-	return &Fleet{ec2.NewFromConfig(cfg), c.Stack, c.Template, c.SocketURL, c.Tokens, c.Log}
+	return &Fleet{ec2.NewFromConfig(cfg), c.Stack, c.Template, c.SocketURL, c.Tokens, c.Log, c.Subnets}
 }
 
 // Launch implements [step.Instances]. Everything in the request follows from
@@ -90,14 +94,16 @@ func (f *Fleet) Launch(ctx context.Context, l fleet.Launch) control.LaunchOutcom
 		TagSpecifications: []types.TagSpecification{
 			{ResourceType: types.ResourceTypeInstance, Tags: tags}, {ResourceType: types.ResourceTypeVolume, Tags: tags}},
 	}
-	if l.Zone != "" {
+	if subnet := f.subnets[l.Zone]; subnet != "" {
+		in.SubnetId = &subnet // which says the zone too
+	} else if l.Zone != "" {
 		in.Placement = &types.Placement{AvailabilityZone: &l.Zone}
 	}
 	out, err := f.api.RunInstances(ctx, in)
 	if err != nil {
-		code := refused(err)
-		f.log.Error("run instance", "node", l.ID, "attempt", l.Attempt, "refused", code, "error", err)
-		return control.LaunchOutcome{Refused: code}
+		class, code := refused(err)
+		f.log.Error("run instance", "node", l.ID, "attempt", l.Attempt, "type", l.Type, "zone", l.Zone, "refused", string(class), "error", err)
+		return control.LaunchOutcome{Refusal: class, Code: code}
 	}
 	if len(out.Instances) == 0 {
 		return control.LaunchOutcome{}

@@ -3,6 +3,8 @@ package control
 import (
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/placement"
+	"github.com/spillway-sfu/spillway/shared/price"
 	"github.com/spillway-sfu/spillway/shared/room"
 )
 
@@ -11,16 +13,38 @@ type Settings struct {
 	Region string
 	// Profile is that of rooms nobody declared.
 	Profile room.Profile
-	// InstanceType and NodeCapacity describe the nodes to launch.
+	// InstanceType and NodeCapacity describe the nodes to launch where Offers does
+	// not.
 	InstanceType string
 	NodeCapacity room.Load
-	// MaxNodes bounds the nodes that exist or are being launched.
+	// Offers are the types of nodes that may be launched.
+	Offers []placement.Offer
+	// Zones are where nodes may be launched; none leaves it to the launch template.
+	Zones []string
+	// MaxNodes bounds the nodes that exist or are being launched, MaxHour what
+	// they may cost an hour together (0: no bound but MaxNodes).
 	MaxNodes int
+	MaxHour  price.Micros
 	// IdleAfterMs is how long a node may be empty before it is ended, in
 	// milliseconds.
 	IdleAfterMs int64
 	// BootMs is how long a launch is expected to take, in milliseconds.
 	BootMs int64
+}
+
+// offers returns the types of nodes that may be launched.
+func (s Settings) offers() []placement.Offer {
+	if len(s.Offers) > 0 {
+		return s.Offers
+	}
+	return []placement.Offer{{Type: s.InstanceType, Capacity: s.NodeCapacity, Hour: hour(s.InstanceType)}}
+}
+
+// hour is what a node of a type costs; one that the table does not know costs
+// nothing.
+func hour(typ string) price.Micros {
+	t, _ := price.Type(typ)
+	return t.Hour
 }
 
 // Caller is who sent a message, as the authorizer found and the gateway

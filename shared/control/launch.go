@@ -12,6 +12,7 @@ import (
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/placement"
+	"github.com/spillway-sfu/spillway/shared/price"
 	"github.com/spillway-sfu/spillway/shared/room"
 )
 
@@ -20,72 +21,172 @@ import (
 type Pressure struct {
 	Demand   fleet.Demand
 	Launches []fleet.Launch
-	// Waits are those whom no node has room for.
+	// Waits are those whom no node has room for, the first in line first.
 	Waits []fleet.Wait
-	// Nodes is how many nodes exist.
-	Nodes int
+	// Nodes are the nodes that exist. One that landed a moment ago may be missing:
+	// its launch is still there.
+	Nodes []fleet.View
 }
 
-// Launch decides how many nodes to launch for those who wait, on top of the
+// coming are the launches that have not landed.
+func (p Pressure) coming() []fleet.Launch {
+	return slices.DeleteFunc(slices.Clone(p.Launches), func(l fleet.Launch) bool { return l.State == fleet.Landed })
+}
+
+// runs counts what exists or is being launched, and what it costs an hour.
+func (p Pressure) runs() (int, price.Micros) {
+	types := map[room.NodeID]string{}
+	for _, l := range p.Launches {
+		types[l.ID] = l.Type
+	}
+	for _, v := range p.Nodes {
+		types[v.Node.ID] = v.Node.Type
+	}
+	var sum price.Micros
+	for _, typ := range types {
+		sum += hour(typ)
+	}
+	return len(types), sum
+}
+
+// shortage is what is asked of [placement.Provide].
+func (p Pressure) shortage(set Settings) placement.Shortage {
+	nodes, spent := p.runs()
+	s := placement.Shortage{Needs: needs(p.Waits), Offers: set.offers(), Nodes: max(set.MaxNodes-nodes, 0), Money: 1 << 50}
+	if set.MaxHour > 0 {
+		s.Money = max(set.MaxHour-spent, 0)
+	}
+	for _, l := range p.coming() {
+		s.Bins = append(s.Bins, l.Capacity)
+	}
+	return s
+}
+
+// maxLaunches bounds the launches of one decision: they are committed in one
+// transaction. The next decision sees the rest still waiting.
+const maxLaunches = 50
+
+// Launch decides which nodes to launch for those who wait, on top of the
 // launches under way. The intents are committed together with the demand's
 // revision, so two that decide at once cannot both launch for the same people.
+// Who is beyond what the deployment may run is refused, the last in line first.
 func Launch(p Pressure, now time.Time, set Settings) Plan {
-	var coming []room.Load
-	for _, l := range p.Launches {
-		if l.State != fleet.Landed {
-			coming = append(coming, l.Capacity)
-		}
-	}
-	missing := placement.Missing(needs(p.Waits), coming, set.NodeCapacity)
-	allowed := max(set.MaxNodes-p.Nodes-len(coming), 0)
-	inputs := map[string]any{"waiting": len(p.Waits), "coming": len(coming), "nodes": p.Nodes, "missing": missing, "allowed": allowed,
-		"demandRevision": p.Demand.Revision}
-	if missing == 0 {
+	if len(p.Waits) == 0 {
 		return Plan{}
 	}
-	if allowed == 0 {
-		return exhausted(p, len(coming), inputs, set)
+	question := p.shortage(set)
+	supply := placement.Provide(question)
+	if len(supply.Launch) == 0 && supply.Unserved == 0 {
+		return Plan{}
 	}
+	nodes, spent := p.runs()
+	plan := Plan{Decision: Decision{Inputs: map[string]any{"waiting": len(p.Waits), "nodes": nodes, "hour": spent,
+		"demandRevision": p.Demand.Revision, "shortage": question, "supply": supply}}}
+	if len(supply.Launch) > 0 {
+		p.launch(&plan, question, supply, now, set)
+	}
+	stay := p.Waits
+	if supply.Unserved > 0 {
+		stay = p.refuse(&plan, question, supply, set)
+	}
+	if len(plan.Launches) > 0 {
+		plan.Sends = append(plan.Sends, Inform(stay, slices.Concat(p.Launches, plan.Launches), now, set).Sends...)
+	}
+	return plan
+}
+
+func (p Pressure) launch(plan *Plan, q placement.Shortage, supply placement.Supply, now time.Time, set Settings) {
 	demand := p.Demand
 	demand.Region = set.Region
 	demand.Revision++
 	changes := []Change{PutDemand{demand, p.Demand.Revision}}
-	plan := Plan{}
-	launches := append([]fleet.Launch(nil), p.Launches...)
-	for i := range min(missing, allowed, 50) {
-		l := fleet.Launch{ID: launchID(set.Region, demand.Revision, i, now), Region: set.Region, Type: set.InstanceType, Capacity: set.NodeCapacity,
-			State: fleet.Asked, Attempt: 1, At: now, AskedAt: now, Why: fmt.Sprintf("%d wait, %d nodes are coming, %d more are needed", len(p.Waits), len(coming), missing)}
+	zone := p.zone(set)
+	for i, offer := range supply.Launch {
+		if i == maxLaunches {
+			break
+		}
+		o := q.Offers[offer]
+		l := fleet.Launch{ID: launchID(set.Region, demand.Revision, i, now), Region: set.Region, Zone: zone, Type: o.Type, Capacity: o.Capacity,
+			Hour: o.Hour, State: fleet.Asked, Attempt: 1, At: now, AskedAt: now,
+			Why: fmt.Sprintf("%d wait, %d nodes are coming, %d more are needed", len(p.Waits), len(q.Bins), len(supply.Launch))}
 		changes = append(changes, PutLaunch{Launch: l})
 		plan.Launches = append(plan.Launches, l)
-		launches = append(launches, l)
 	}
 	plan.Commits = []Commit{{Changes: changes}}
-	plan.Sends = Inform(p.Waits, launches, now, set).Sends
-	plan.Decision = Decision{Choice: fmt.Sprintf("launch %d", len(plan.Launches)), Why: "who waits does not fit into what is coming", Inputs: inputs}
-	return plan
+	plan.Decision.Choice = fmt.Sprintf("launch %d", len(plan.Launches))
+	plan.Decision.Why = "who waits does not fit into what is coming"
+}
+
+// zone is where the next nodes go: all of one decision into one zone, because
+// pipes within it are free; decisions into the zone with the fewest nodes, so
+// that a zone's end is not everybody's.
+func (p Pressure) zone(set Settings) string {
+	if len(set.Zones) == 0 {
+		return ""
+	}
+	count := map[string]int{}
+	for _, v := range p.Nodes {
+		count[v.Node.Zone]++
+	}
+	for _, l := range p.coming() {
+		count[l.Zone]++
+	}
+	return slices.MinFunc(set.Zones, func(a, b string) int { return cmp.Compare(count[a], count[b]) })
+}
+
+// refuse turns away those for whom nothing is coming and nothing may be
+// launched, and says which limit it is. It returns the others, who go on waiting.
+func (p Pressure) refuse(plan *Plan, q placement.Shortage, supply placement.Supply, set Settings) (stay []fleet.Wait) {
+	bins := slices.Clone(q.Bins)
+	for _, i := range supply.Launch {
+		bins = append(bins, q.Offers[i].Capacity)
+	}
+	err := limited(supply.Limit, set)
+	for _, w := range p.Waits {
+		if i := slices.IndexFunc(bins, w.Load.Fits); i >= 0 {
+			bins[i] = bins[i].Minus(w.Load)
+			stay = append(stay, w)
+			continue
+		}
+		plan.turnAway(w, err)
+	}
+	if plan.Decision.Choice == "" {
+		plan.Decision.Choice, plan.Decision.Why = "refuse", err.Text
+	}
+	return stay
+}
+
+// turnAway takes somebody out of the line and says why.
+func (p *Plan) turnAway(w fleet.Wait, err *events.Error) {
+	p.Commits = append(p.Commits, Hint(DeleteWait{w.Region, w.Room, w.Key, w.Session}))
+	p.Sends = append(p.Sends, Send{To: []string{w.Connection}, Message: err.For(w.RequestID)})
+}
+
+func limited(by placement.Limit, set Settings) *events.Error {
+	switch by {
+	case placement.NodeLimit:
+		return events.Errorf(events.CodeBudgetExhausted, "all servers are full and this deployment may run at most %d", set.MaxNodes)
+	case placement.MoneyLimit:
+		return events.Errorf(events.CodeBudgetExhausted, "all servers are full and this deployment may spend at most %v an hour", set.MaxHour)
+	}
+	return events.Errorf(events.CodeNoCapacity, "no type of server that this deployment may run carries a seat of this room")
 }
 
 // Inform tells those who wait how long it will take, given the launches under
-// way.
+// way, or, where EC2 has refused them all, that no server can be had now.
 func Inform(waits []fleet.Wait, launches []fleet.Launch, now time.Time, set Settings) Plan {
 	var plan Plan
+	if len((Pressure{Launches: launches}).coming()) == 0 {
+		err := events.Errorf(events.CodeNoCapacity, "no server can be had at the moment; trying again later")
+		err.RetryAfterMs = 10_000
+		for _, w := range waits {
+			plan.turnAway(w, err)
+		}
+		plan.Decision = Decision{Choice: "refuse", Why: "EC2 refuses every launch", Inputs: map[string]any{"waiting": len(waits)}}
+		return plan
+	}
 	for _, w := range waits {
 		plan.Sends = append(plan.Sends, Send{To: []string{w.Connection}, Message: waiting(w, launches, now, set)})
-	}
-	return plan
-}
-
-// exhausted refuses those who wait when the deployment may launch no more and
-// nothing is coming that could serve them.
-func exhausted(p Pressure, coming int, inputs map[string]any, set Settings) Plan {
-	if coming > 0 {
-		return Plan{}
-	}
-	plan := Plan{Decision: Decision{Choice: "refuse", Why: "the limit of nodes is reached", Inputs: inputs}}
-	for _, w := range p.Waits {
-		plan.Commits = append(plan.Commits, Hint(DeleteWait{w.Region, w.Room, w.Key, w.Session}))
-		plan.Sends = append(plan.Sends, Send{To: []string{w.Connection}, Message: events.Errorf(events.CodeBudgetExhausted,
-			"all servers are full and this deployment may run at most %d", set.MaxNodes).For(w.RequestID)})
 	}
 	return plan
 }
@@ -120,46 +221,4 @@ func needs(waits []fleet.Wait) []placement.Need {
 func launchID(region string, revision int64, i int, now time.Time) room.NodeID {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%d/%d", region, revision, i, now.UnixMilli()))
 	return room.NodeID("n-" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:5])))
-}
-
-// LaunchOutcome is what EC2 answered to a launch.
-type LaunchOutcome struct {
-	// Instance is set when there is one.
-	Instance string
-	// Refused is a definite refusal, after which another attempt with another
-	// client token may be made. Without it and without an instance nothing is
-	// known, and the same attempt is repeated.
-	Refused string
-}
-
-// Launched notes what EC2 answered. The node may have said hello meanwhile, in
-// which case only its instance is added.
-func Launched(s Landing, o LaunchOutcome, now time.Time) Plan {
-	if s.Launch == nil {
-		if o.Instance == "" || s.Node != nil {
-			return Plan{}
-		}
-		return Plan{Terminations: []Termination{{Instance: o.Instance, Why: "its launch was given up"}}}
-	}
-	l := *s.Launch
-	was := l.State
-	var plan Plan
-	switch {
-	case o.Instance != "":
-		l.Instance = o.Instance
-		if l.State == fleet.Asked {
-			l.State = fleet.Started
-		}
-		plan.Commits = append(plan.Commits, One(PutLaunch{l, was}))
-		if s.Node != nil {
-			plan.Commits = append(plan.Commits, One(SetInstance{s.Node.ID, o.Instance}))
-		}
-	case o.Refused != "" && l.State == fleet.Asked:
-		l.Attempt++
-		l.AskedAt = now
-		plan.Commits = append(plan.Commits, One(PutLaunch{l, was}))
-	}
-	plan.Decision = Decision{Choice: "note launch", Why: o.Refused, Inputs: map[string]any{
-		"node": l.ID, "instance": o.Instance, "state": l.State, "attempt": l.Attempt}}
-	return plan
 }

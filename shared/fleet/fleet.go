@@ -186,48 +186,6 @@ func (b Block) Free() int {
 	return max(b.Seats-len(b.Members), 0)
 }
 
-// LaunchState is how far a launch has come.
-type LaunchState string
-
-// The states of a launch. A launch ends by landing or by expiring; both remove
-// it from Asked or Started on condition of that state, so only one of them can.
-const (
-	Asked   LaunchState = "asked"   // decided; EC2 may or may not have been called
-	Started LaunchState = "started" // EC2 has made the instance
-	Landed  LaunchState = "landed"  // the node said hello; kept for a while so that it counts
-)
-
-// Times of a launch.
-const (
-	// LaunchTimeout ends a launch that has not said hello.
-	LaunchTimeout = 4 * time.Minute
-	// LaunchRepeat is when a launch of which nothing was heard is asked for again.
-	LaunchRepeat = 10 * time.Second
-	// LandedKept is how long a landed launch is kept: longer than the index of
-	// nodes takes to show the node.
-	LandedKept = time.Minute
-)
-
-// Launch is a node that has been decided on but has not yet said hello. Its id
-// becomes the node's.
-type Launch struct {
-	ID       room.NodeID
-	Region   string
-	Zone     string
-	Type     string
-	Capacity room.Load
-	State    LaunchState
-	// Attempt is 1 for the first request to EC2; id and attempt make the client
-	// token.
-	Attempt  int
-	At       time.Time
-	AskedAt  time.Time // of the latest request
-	LandedAt time.Time
-	Instance string
-	// Why is the decision in a line.
-	Why string
-}
-
 // Wait is a participant for whom no node has room yet.
 type Wait struct {
 	Region     string

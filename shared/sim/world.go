@@ -139,7 +139,9 @@ type EC2 struct {
 	instances []control.Instance
 	tokens    map[string]string
 	// Refuse, when set, is the definite refusal that every launch gets.
-	Refuse string
+	Refuse fleet.Refusal
+	// Empty are pools that refuse a launch for lack of capacity.
+	Empty map[fleet.Pool]bool
 }
 
 // Launch implements [step.Instances].
@@ -147,7 +149,10 @@ func (e *EC2) Launch(_ context.Context, l fleet.Launch) control.LaunchOutcome {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.Refuse != "" {
-		return control.LaunchOutcome{Refused: e.Refuse}
+		return control.LaunchOutcome{Refusal: e.Refuse}
+	}
+	if e.Empty[fleet.Pool{Type: l.Type, Zone: l.Zone}] {
+		return control.LaunchOutcome{Refusal: fleet.PoolEmpty, Code: "InsufficientInstanceCapacity"}
 	}
 	token := string(l.ID) + string(rune('0'+l.Attempt))
 	if id, ok := e.tokens[token]; ok {

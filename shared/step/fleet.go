@@ -12,13 +12,22 @@ import (
 	"github.com/spillway-sfu/spillway/shared/room"
 )
 
-// launch asks for an instance and notes the answer. A crash before the note is
-// mended by the sweep, which asks for the same again.
+// launch asks for an instance and notes the answer; after a refusal it goes on
+// with what the note says, in another zone or with another type. A crash before
+// the note is mended by the sweep, which asks for the same again.
 func (w *World) launch(ctx context.Context, l fleet.Launch) {
 	outcome := w.Instances.Launch(ctx, l)
+	for attempt := 0; outcome.Refusal == fleet.Throttled && attempt < 3; attempt++ {
+		if w.Pause(ctx, time.Duration(500<<attempt+w.Spread()%500)*time.Millisecond) != nil {
+			return
+		}
+		outcome = w.Instances.Launch(ctx, l)
+	}
 	_, err := run(ctx, w, "launched",
 		func(ctx context.Context, _ bool) (control.Landing, error) { return w.landing(ctx, l.ID) },
-		func(s control.Landing) (control.Plan, error) { return control.Launched(s, outcome, w.Now()), nil })
+		func(s control.Landing) (control.Plan, error) {
+			return control.Launched(s, outcome, w.Now(), w.Settings), nil
+		})
 	if err != nil {
 		w.Log.Error("note launch", "node", l.ID, "error", err)
 	}
@@ -81,7 +90,7 @@ func (w *World) pass(ctx context.Context) error {
 	if items, err = w.Store.Find(ctx, AllNodes{}); err != nil {
 		return err
 	}
-	p.Nodes = len(items.Nodes)
+	p.Nodes = items.Nodes
 	ctx, usage := WithUsage(ctx)
 	began := w.Now()
 	plan := control.Launch(p, w.Now(), w.Settings)
@@ -92,12 +101,25 @@ func (w *World) pass(ctx context.Context) error {
 	if err := errors.Join(failed, w.tell(ctx, plan)); err != nil || len(plan.Launches) == 0 {
 		return err
 	}
-	// EC2 has answered: tell those who wait that it is more than a wish.
-	items, err = w.Store.Find(ctx, Demand{w.Settings.Region})
+	return w.inform(ctx, p.Waits)
+}
+
+// inform tells those of waits who are still in line what EC2 has answered: that
+// their node is more than a wish, or that none can be had.
+func (w *World) inform(ctx context.Context, waits []fleet.Wait) error {
+	items, err := w.Store.Find(ctx, Waiting{w.Settings.Region})
 	if err != nil {
 		return err
 	}
-	return w.tell(ctx, control.Inform(p.Waits, items.Launches, w.Now(), w.Settings))
+	still := map[string]bool{}
+	for _, wait := range items.Waits {
+		still[wait.Session] = true
+	}
+	waits = slices.DeleteFunc(slices.Clone(waits), func(wait fleet.Wait) bool { return !still[wait.Session] })
+	if items, err = w.Store.Find(ctx, Demand{w.Settings.Region}); err != nil || len(waits) == 0 {
+		return err
+	}
+	return w.once(ctx, "inform", control.Inform(waits, items.Launches, w.Now(), w.Settings))
 }
 
 // landed returns the nodes of launches that landed a moment ago and are still

@@ -297,22 +297,3 @@ func TestPassesAtTheSameTimeServeEachOnce(t *testing.T) {
 		t.Errorf("%d instances", n)
 	}
 }
-
-func TestALaunchThatEC2RefusesIsTriedAgain(t *testing.T) {
-	l := newLab(t, 10)
-	ann := someone("ann", "r")
-	l.joins(ann)
-	l.EC2.Refuse = "InsufficientInstanceCapacity"
-	l.capacity()
-	if len(l.EC2.Living()) != 0 {
-		t.Fatal("refused and launched")
-	}
-	l.EC2.Refuse = ""
-	l.Pass(fleet.LaunchRepeat + time.Second)
-	l.joins(ann)
-	l.sweep()
-	l.sweep()
-	if n := len(l.EC2.Living()); n != 1 {
-		t.Errorf("%d instances", n)
-	}
-}

@@ -1,0 +1,87 @@
+package fleet
+
+import (
+	"slices"
+	"time"
+
+	"github.com/spillway-sfu/spillway/shared/price"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// LaunchState is how far a launch has come.
+type LaunchState string
+
+// The states of a launch. A launch ends by landing or by expiring; both remove
+// it from Asked or Started on condition of that state, so only one of them can.
+const (
+	Asked   LaunchState = "asked"   // decided; EC2 may or may not have been called
+	Started LaunchState = "started" // EC2 has made the instance
+	Landed  LaunchState = "landed"  // the node said hello; kept for a while so that it counts
+)
+
+// Times of a launch.
+const (
+	// LaunchTimeout ends a launch that has not said hello.
+	LaunchTimeout = 4 * time.Minute
+	// LaunchRepeat is when a launch of which nothing was heard is asked for again.
+	LaunchRepeat = 10 * time.Second
+	// LandedKept is how long a landed launch is kept: longer than the index of
+	// nodes takes to show the node.
+	LandedKept = time.Minute
+)
+
+// Launch is a node that has been decided on but has not yet said hello. Its id
+// becomes the node's.
+type Launch struct {
+	ID       room.NodeID
+	Region   string
+	Zone     string
+	Type     string
+	Capacity room.Load
+	State    LaunchState
+	// Attempt is 1 for the first request to EC2; id and attempt make the client
+	// token.
+	Attempt  int
+	At       time.Time
+	AskedAt  time.Time // of the latest request
+	LandedAt time.Time
+	Instance string
+	// Hour is what the node costs an hour. A later attempt costs no more.
+	Hour price.Micros
+	// Tried are the pools that EC2 has refused.
+	Tried []Tried
+	// Why is the decision in a line.
+	Why string
+}
+
+// Pool is where EC2 takes an instance from: each zone has so many of each type.
+type Pool struct {
+	Type string
+	// Zone is empty where the launch template chooses.
+	Zone string
+}
+
+// Tried is a pool that has been refused.
+type Tried struct {
+	Pool
+	Refusal Refusal
+}
+
+// Refusal is why EC2 made no instance, by what can be done about it. The empty
+// refusal is no refusal: nothing is known, and the same request is repeated.
+type Refusal string
+
+// The refusals.
+const (
+	PoolEmpty  Refusal = "no capacity" // in that zone for that type: another pool may have some
+	Quota      Refusal = "quota"       // the account's limit for that type: another type may be within its own
+	Throttled  Refusal = "throttled"   // too many requests: the same one later
+	Impossible Refusal = "impossible"  // template, permission or parameters are wrong: nothing helps until an operator acts
+)
+
+// Refused reports whether a pool is not worth a further request.
+func (l Launch) Refused(p Pool) bool {
+	return slices.ContainsFunc(l.Tried, func(t Tried) bool {
+		return t.Pool == p || t.Type == p.Type && t.Refusal == Quota
+	})
+}
