@@ -13,7 +13,7 @@ FUNCTIONS := authorize participant node fleet rooms
 LAMBDA := CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 GO_FILES = $(shell find . -name '*.go' -not -path './sdk/node_modules/*' -not -path './build/*')
 
-.PHONY: help dev test check bench build package types clean FORCE
+.PHONY: help dev test check bench why build package types clean FORCE
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -37,6 +37,9 @@ bench: setup-test build ## Measure joins and cold starts (nothing else should ru
 	@go run ./bench/join
 	@go run ./bench/frame
 	@go run ./bench/start
+
+why: setup-dev ## Explain decisions about nodes from lines of a log (LINE='...' or FILE=...)
+	@go run ./infra/why $(if $(LINE),-line '$(LINE)') $(FILE)
 
 build: $(FUNCTIONS:%=build/local/%/bootstrap) build/local/sfu-node build/local/spillway-local demo ## Build everything for this machine into build/local
 

@@ -52,7 +52,7 @@ func (p Pressure) runs() (int, price.Micros) {
 // shortage is what is asked of [placement.Provide].
 func (p Pressure) shortage(set Settings) placement.Shortage {
 	nodes, spent := p.runs()
-	s := placement.Shortage{Needs: needs(p.Waits), Offers: set.offers(), Nodes: max(set.MaxNodes-nodes, 0), Money: 1 << 50}
+	s := placement.Shortage{Needs: needs(p.Waits), Offers: set.offers(), Nodes: max(set.MaxNodes-nodes, 0), Money: placement.Unlimited}
 	if set.MaxHour > 0 {
 		s.Money = max(set.MaxHour-spent, 0)
 	}
@@ -81,7 +81,7 @@ func Launch(p Pressure, now time.Time, set Settings) Plan {
 	}
 	nodes, spent := p.runs()
 	plan := Plan{Decision: Decision{Inputs: map[string]any{"waiting": len(p.Waits), "nodes": nodes, "hour": spent,
-		"demandRevision": p.Demand.Revision, "shortage": question, "supply": supply}}}
+		"demandRevision": p.Demand.Revision, placement.KeyShortage: question, placement.KeySupply: supply}}}
 	if len(supply.Launch) > 0 {
 		p.launch(&plan, question, supply, now, set)
 	}

@@ -81,6 +81,17 @@ type seated struct {
 	left *room.Participant
 	from *fleet.View
 	why  string
+	// asked and choice tell how a new block was placed.
+	asked  *placement.Question
+	choice placement.Choice
+}
+
+// note adds to a decision's inputs what placing a new block was decided from, so
+// that it can be explained later.
+func (o seated) note(inputs map[string]any) {
+	if o.asked != nil {
+		inputs[placement.KeyQuestion], inputs[placement.KeyChoice] = *o.asked, o.choice
+	}
 }
 
 // errNoNode says that no node has room now, so the participant has to wait.
@@ -125,6 +136,7 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	out.participant = p
 	out.node = *grant.node
 	out.why = grant.why
+	out.asked, out.choice = &grant.asked, grant.choice
 	out.commits = []Commit{One(PutParticipant{p, prev.Revision}), grant.commit}
 	out.giveUp(s, prev)
 	return out, nil
@@ -212,6 +224,8 @@ type grant struct {
 	commit Commit
 	node   *fleet.View
 	why    string
+	asked  placement.Question
+	choice placement.Choice
 }
 
 // grant claims a new block for the room, with p as its first member.
@@ -255,7 +269,7 @@ func (s Seating) grant(who seeker, p room.Participant, now time.Time, set Settin
 		Members: map[room.Key]room.Revision{who.Key: p.Revision}, CreatedAt: now}
 	return ref, grant{
 		commit: One(ClaimLoad{ref.Node, ref.Generation, load, now}, PutRoom{r.WithBlock(ref), revision}, PutBlock{block}),
-		node:   node, why: why,
+		node:   node, why: why, asked: q, choice: choice,
 	}, nil
 }
 

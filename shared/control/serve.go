@@ -45,6 +45,7 @@ func Serve(s Seating, w fleet.Wait, spread uint64, now time.Time, set Settings) 
 		return Plan{}, false, err
 	}
 	inputs["node"], inputs["block"] = st.node.Node.ID, st.participant.Block
+	st.note(inputs)
 	return Plan{
 		Commits:  leavingTheLine(st.commits, out, inLine),
 		Sends:    []Send{{To: []string{w.Connection}, Message: events.Ready{Header: events.Head(events.ActionReady), ID: w.RequestID}}},

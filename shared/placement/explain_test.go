@@ -1,0 +1,55 @@
+package placement_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/placement"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+func TestExplainSaysWhyEachNodeWasPassedOver(t *testing.T) {
+	q := placement.Ask(room.Load{Kbps: 100, PPS: 10}, 4, []fleet.View{
+		view("full", 50), view("roomy", 900), view("best", 400),
+		view("gone", 900, func(v *fleet.View) { v.Beat.LeaseUntil = now }),
+		view("busy", 900, func(v *fleet.View) { v.Beat.CPUPercent = 90 }),
+	}, now)
+	line, err := json.Marshal(map[string]any{"step": "join", "choice": "seat", "why": "first block of the room",
+		"inputs": map[string]any{placement.KeyQuestion: q, placement.KeyChoice: placement.Choose(q)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	why, err := placement.Explain(string(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"best, 400 kbps and 1000 packets/s free, takes 4 seats: chosen for 4 seats", "roomy, 900 kbps and 1000 packets/s free, takes 9 seats: as good in kind, but another is fuller",
+		"passed over, not one seat fits", "passed over, its lease has ended", "by its own measure", "the decision is the same"} {
+		if !strings.Contains(why, want) {
+			t.Errorf("it does not say %q:\n%s", want, why)
+		}
+	}
+}
+
+func TestExplainRefusesWhatHoldsNoDecision(t *testing.T) {
+	if _, err := placement.Explain(`{"msg":"decision","step":"left","inputs":{"room":"r"}}`); !errors.Is(err, placement.ErrNothingToExplain) {
+		t.Error(err)
+	}
+	if _, err := placement.Explain("starting"); err == nil {
+		t.Error("nonsense was explained")
+	}
+}
+
+func FuzzExplain(f *testing.F) {
+	f.Add(`{"inputs":{"question":{"seat":{"Kbps":1},"seats":3,"nodes":[{"id":"a","state":"ready","leaseMs":5}]},"choice":{}}}`)
+	f.Add(`{"inputs":{"shortage":{"needs":[{"seat":{"Kbps":10},"seats":3,"rooms":2}],"offers":[{"type":"t","capacity":{"Kbps":20,"PPS":9},"hour":1}],"nodes":3,"money":9}}}`)
+	f.Fuzz(func(t *testing.T, line string) {
+		why, err := placement.Explain(line)
+		if err == nil && why == "" {
+			t.Error("neither an explanation nor an error")
+		}
+	})
+}
