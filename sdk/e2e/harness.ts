@@ -23,7 +23,8 @@ export async function serveDemo(): Promise<{ url: string; close(): void }> {
   const types: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };
   const server: Server = createServer((request, response) => {
     const name = new URL(request.url ?? "/", "http://demo").pathname;
-    const file = path.join(root, "dist", name === "/" ? "index.html" : path.basename(name));
+    const folder = name.startsWith("/console/") ? "dist/console" : "dist";
+    const file = path.join(root, folder, name.endsWith("/") ? "index.html" : path.basename(name));
     readFile(file).then(
       (content) => response.writeHead(200, { "content-type": types[path.extname(file)] ?? "text/plain" }).end(content),
       () => response.writeHead(404).end());
