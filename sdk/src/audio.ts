@@ -24,11 +24,23 @@ export class AudioOut {
     return this.#blocked;
   }
 
-  /** Plays these receive streams, by mid, and no others. */
+  /** Plays these receive streams, by mid, and no others. Players that play already are used again. */
   put(tracks: ReadonlyMap<string, MediaStreamTrack>): void {
-    this.clear();
     if (!this.#enabled) return;
+    for (const [mid, player] of this.#players) {
+      if (tracks.has(mid)) continue;
+      player.srcObject = null;
+      this.#players.delete(mid);
+    }
     for (const [mid, track] of tracks) {
+      const known = this.#players.get(mid);
+      if (known?.srcObject instanceof MediaStream) {
+        const stream = known.srcObject;
+        known.muted = false;
+        for (const old of stream.getTracks()) stream.removeTrack(old);
+        stream.addTrack(track);
+        continue;
+      }
       const player = new Audio();
       player.autoplay = true;
       player.srcObject = new MediaStream([track]);

@@ -1,8 +1,8 @@
 import { SpillwayError, type ErrorCode } from "./errors.js";
 import { Version, type FromSDK, type Role, type ToClient, type ToSDK } from "./events.js";
 import { Gateway } from "./gateway.js";
-import { Peer, type StreamCounts } from "./peer.js";
-import { answered, beat, heard, isSilent, pingEveryMs, restingPulse, type Pulse } from "./pulse.js";
+import { Life } from "./life.js";
+import type { Peer, StreamCounts } from "./peer.js";
 import { step, type Effect, type Input, type State, type World } from "./session.js";
 import type { TokenSource } from "./token.js";
 
@@ -19,36 +19,29 @@ export interface Target {
 /** What the engine tells the room. */
 export interface EngineListener {
   onState(state: State, before: State): void;
-  /** The control channel of a new peer is open: everything must be said anew. */
+  /** The control channel of a new peer is open: everything must be said to it. An older one may go on beside it. */
   onPeer(peer: Peer): void;
   /** The peer is of no more use. */
-  onPeerGone(): void;
-  onMessage(message: ToSDK): void;
+  onPeerGone(peer: Peer): void;
+  onMessage(message: ToSDK, peer: Peer): void;
   onOddity(text: string): void;
   /** How many people there are: they would all come back together if the node died. */
   crowd(): { crowd: number; ahead: number };
 }
 
-interface Session {
-  readonly generation: number;
-  readonly id: string;
-  readonly peer: Promise<Peer>;
-}
-
 /**
  * Carries out what the state machine in session.ts decides, and tells it what
- * happened. The only place that owns sockets, peer connections and timers; at
- * most one of each at a time.
+ * happened. The only place that owns sockets, peer connections and timers. There
+ * are at most one socket and, while a home is changed, two peer connections.
  */
 export class Engine {
   #state: State = { name: "idle" };
   #target: Target | undefined;
-  #session: Session | undefined;
-  #peer: Peer | undefined;
+  /** The sessions that have not ended, the newest last. */
+  #lives: Life[] = [];
+  #receiveKbps = 0;
   #gateway: Gateway | undefined;
   #alarm: ReturnType<typeof setTimeout> | undefined;
-  #heart: ReturnType<typeof setInterval> | undefined;
-  #pulse: Pulse = restingPulse;
   #requests = 0;
   readonly #inputs: Input[] = [];
   readonly #listener: EngineListener;
@@ -62,19 +55,20 @@ export class Engine {
     return this.#state;
   }
 
-  /** The peer connection whose control channel is open, if there is one. */
+  /** The peer connection that carries the room: the oldest whose control channel is open. */
   get peer(): Peer | undefined {
-    return this.#peer;
+    return this.#lives.find((l) => l.peer)?.peer;
   }
 
   /** Round-trip time over the control channel, in milliseconds. */
   get rttMs(): number | undefined {
-    return this.#pulse.rttMs;
+    return this.#lives.find((l) => l.peer)?.rttMs;
   }
 
   /** Begins, if nothing is under way. */
   connect(target: Target): void {
     this.#target = target;
+    this.#receiveKbps = 0;
     this.#feed({ type: "connect" });
   }
 
@@ -83,14 +77,26 @@ export class Engine {
     this.#feed({ type: "disconnect" });
   }
 
-  /** Says that the room has its first roster over the present peer. */
-  admitted(): void {
-    if (this.#session) this.#feed({ type: "admitted", generation: this.#session.generation });
+  /** Says that the room has its first roster over a peer. */
+  admitted(peer: Peer): void {
+    const life = this.#lives.find((l) => l.peer === peer);
+    if (life) this.#feed({ type: "admitted", generation: life.generation });
   }
 
-  /** Sends over the control channel; false when there is none. */
-  send(message: FromSDK): boolean {
-    return this.#peer?.send(message) ?? false;
+  /** Says that all that is shown comes over the newest peer. */
+  settled(peer: Peer): void {
+    const life = this.#lives.find((l) => l.peer === peer);
+    if (life) this.#feed({ type: "settled", generation: life.generation });
+  }
+
+  /** Asks the node for a sign of life at once: the network may be another now. */
+  ask(): void {
+    for (const life of this.#lives) life.ask();
+  }
+
+  /** Sends over all control channels that are open. */
+  send(message: FromSDK): void {
+    for (const life of this.#lives) life.send(message);
   }
 
   /** One input at a time: what listeners cause while one is carried out waits its turn. */
@@ -119,9 +125,9 @@ export class Engine {
       case "accept":
         return void this.#accept(effect);
       case "leave":
-        return this.#gateway?.send({ action: "leave", v: Version, id: this.#nextID(), session: this.#session?.id ?? "" });
+        return this.#gateway?.send({ action: "leave", v: Version, id: this.#nextID(), session: this.#at(effect.generation)?.id ?? "" });
       case "goodbye":
-        return void this.send({ action: "goodbye", v: Version });
+        return void this.#at(effect.generation)?.send({ action: "goodbye", v: Version });
       case "hangUp":
         this.#gateway?.close();
         this.#gateway = undefined;
@@ -141,14 +147,19 @@ export class Engine {
     const target = this.#target;
     if (!target) return;
     const lost = (code: ErrorCode, text: string) => this.#feed({ type: "lost", generation, code, text });
-    const peer = Peer.create(target.streams, target.videoCodecs, {
-      onOpen: () => void this.#open(generation),
-      onMessage: (message) => this.#message(generation, message),
+    const life = new Life(generation, target.streams, target.videoCodecs, {
+      onOpen: (peer) => {
+        this.#listener.onPeer(peer);
+        this.#feed({ type: "reached", generation });
+      },
+      onMessage: (message) => this.#message(life, message),
       onLost: lost,
+      onSuspect: () => this.#feed({ type: "suspect", generation }),
+      onRecovered: () => this.#feed({ type: "recovered", generation }),
       onOddity: (text) => this.#listener.onOddity(text),
     });
-    peer.catch((error: unknown) => lost(...reasonOf(error, "unsupported")));
-    this.#session = { generation, id: randomName(), peer };
+    life.ready.catch((error: unknown) => lost(...reasonOf(error, "unsupported")));
+    this.#lives.push(life);
   }
 
   async #dial(dial: number): Promise<void> {
@@ -169,86 +180,66 @@ export class Engine {
     } catch (error) {
       if (this.#dialled() !== dial) return;
       const [code, text] = reasonOf(error, "bad_state");
-      this.#feed({ type: "lost", generation: this.#session?.generation ?? 0, code, text });
+      this.#feed({ type: "lost", generation: this.#newest?.generation ?? 0, code, text });
     }
   }
 
   /** Whether a message is about the present session rather than an earlier one. */
   #concerns(message: ToClient): boolean {
-    if (message.action === "answer") return message.session === this.#session?.id;
+    if (message.action === "answer") return message.session === this.#newest?.id;
     return !message.id || message.id.startsWith(this.#idPrefix());
   }
 
   async #ask(effect: Extract<Effect, { do: "ask" }>): Promise<void> {
-    const { session } = this.#at(effect.generation);
-    const peer = await session?.peer.catch(() => undefined);
-    if (!session || !peer || this.#session !== session || this.#dialled() !== effect.dial) return;
+    const life = this.#at(effect.generation);
+    const peer = await life?.ready.catch(() => undefined);
+    if (!life || !peer || this.#newest !== life || this.#dialled() !== effect.dial) return;
+    const from = "kept" in this.#state && this.#state.kept ? this.#at(this.#state.kept.generation)?.id : undefined;
     this.#gateway?.send({
-      action: "join", v: Version, id: this.#nextID(), session: session.id, offer: peer.offer, media: peer.media,
+      action: "join", v: Version, id: this.#nextID(), session: life.id, offer: peer.offer, media: peer.media,
       ...(this.#target?.role ? { role: this.#target.role } : {}),
       ...(effect.avoid.length > 0 ? { avoid: [...effect.avoid] } : {}),
+      ...(from ? { from } : {}),
+      ...(this.#receiveKbps > 0 ? { receiveKbps: this.#receiveKbps } : {}),
     });
   }
 
   async #accept(effect: Extract<Effect, { do: "accept" }>): Promise<void> {
-    const { session } = this.#at(effect.generation);
     try {
-      await (await session?.peer)?.accept(effect.answer.answer, effect.answer.iceServers);
+      await (await this.#at(effect.generation)?.ready)?.accept(effect.answer.answer, effect.answer.iceServers);
     } catch (error) {
       this.#listener.onOddity(`answer not taken: ${String(error)}`);
       this.#feed({ type: "lost", generation: effect.generation, code: "node_unreachable", text: "the media server's answer cannot be used" });
     }
   }
 
-  async #open(generation: number): Promise<void> {
-    const { session } = this.#at(generation);
-    const peer = await session?.peer;
-    if (!peer || this.#session !== session) return;
-    this.#peer = peer;
-    this.#pulse = restingPulse;
-    clearInterval(this.#heart);
-    this.#heart = setInterval(() => this.#beat(generation), pingEveryMs);
-    this.#listener.onPeer(peer);
-    this.#feed({ type: "reached", generation });
-  }
-
-  #message(generation: number, message: ToSDK): void {
-    if (this.#session?.generation !== generation) return;
-    this.#pulse = heard(this.#pulse, performance.now());
+  #message(life: Life, message: ToSDK): void {
+    const { generation } = life;
     switch (message.action) {
-      case "pong":
-        this.#pulse = answered(this.#pulse, message.n, performance.now());
-        return;
       case "closing":
         return this.#feed({ type: "closing", generation, code: message.code, text: message.text ?? "" });
+      case "move":
+        this.#receiveKbps = message.receiveKbps ?? 0;
+        return this.#feed({ type: "move", generation });
       default:
-        this.#listener.onMessage(message);
+        if (life.peer) this.#listener.onMessage(message, life.peer);
     }
-  }
-
-  #beat(generation: number): void {
-    const now = performance.now();
-    if (isSilent(this.#pulse, now, this.#peer?.isBroken ?? false)) {
-      this.#feed({ type: "lost", generation, code: "node_unreachable", text: "the media server does not answer" });
-      return;
-    }
-    const n = this.#pulse.next;
-    if (this.send({ action: "ping", v: Version, n })) this.#pulse = beat(this.#pulse, now);
   }
 
   #discard(generation: number): void {
-    const { session } = this.#at(generation);
-    if (!session) return;
-    clearInterval(this.#heart);
-    this.#session = undefined;
-    session.peer.then((peer) => peer.close(), () => undefined);
-    if (!this.#peer) return;
-    this.#peer = undefined;
-    this.#listener.onPeerGone();
+    const life = this.#at(generation);
+    if (!life) return;
+    this.#lives = this.#lives.filter((l) => l !== life);
+    life.end();
+    if (life.peer) this.#listener.onPeerGone(life.peer);
   }
 
-  #at(generation: number): { session: Session | undefined } {
-    return { session: this.#session?.generation === generation ? this.#session : undefined };
+  #at(generation: number): Life | undefined {
+    return this.#lives.find((l) => l.generation === generation);
+  }
+
+  get #newest(): Life | undefined {
+    return this.#lives.at(-1);
   }
 
   #dialled(): number | undefined {
@@ -256,18 +247,13 @@ export class Engine {
   }
 
   #idPrefix(): string {
-    return `${this.#session?.generation ?? 0}-`;
+    return `${this.#newest?.generation ?? 0}-`;
   }
 
   #nextID(): string {
     this.#requests += 1;
     return this.#idPrefix() + this.#requests;
   }
-}
-
-/** 128 random bits; crypto.randomUUID is missing on pages that were not loaded over https. */
-function randomName(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
 }
 
 /** The token; a source that fails without one of our errors could not be reached. */

@@ -89,7 +89,8 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
   readonly capture: CaptureDefaults;
   readonly #host: LocalHost;
   readonly #turns = new Map<Source, Promise<unknown>>();
-  #peer: Peer | undefined;
+  /** Where it is sent: to two homes while one takes the place of the other. */
+  #peers: readonly Peer[] = [];
   #revision = 0;
   #identity = "";
   #name = "";
@@ -168,17 +169,16 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
     return this.#inTurn(source, async () => this.#remove(source));
   }
 
-  /** @internal Sends over this peer from now on, everything anew. */
+  /** @internal Sends over this peer, too, everything anew. */
   bind(peer: Peer): void {
-    this.#peer = peer;
-    this.#revision = 0;
+    this.#peers = [...this.#peers, peer];
     this.#tell();
-    for (const source of this.publications.keys()) this.#send(source);
+    for (const source of this.publications.keys()) this.#send(source, [peer]);
   }
 
   /** @internal */
-  unbind(): void {
-    this.#peer = undefined;
+  unbind(peer: Peer): void {
+    this.#peers = this.#peers.filter((p) => p !== peer);
   }
 
   /** @internal Takes what the roster says about oneself. */
@@ -187,7 +187,7 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
     this.#identity = self.identity;
     this.#name = self.name;
     this.#role = self.role;
-    if (!changed || !this.#peer) return;
+    if (!changed || this.#peers.length === 0) return;
     this.#tell();
     for (const source of this.publications.keys()) this.#send(source);
   }
@@ -264,18 +264,20 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
     if (this.#role === "viewer") return;
     this.#revision += 1;
     const tracks = [...this.publications.values()].map((p) => p.info);
-    this.#peer?.send({ action: "tracks", v: Version, revision: this.#revision, tracks });
+    for (const peer of this.#peers) peer.send({ action: "tracks", v: Version, revision: this.#revision, tracks });
   }
 
-  #send(source: Source): void {
-    const sender = this.#peer?.sender(source);
-    if (!sender) return;
+  #send(source: Source, peers = this.#peers): void {
     const publication = this.publications.get(source);
     const track = this.#role === "viewer" ? undefined : publication?.track.mediaStreamTrack;
-    void place(sender, source, track ?? null).catch((cause: unknown) => {
-      if (this.#peer?.sender(source) !== sender) return; // the connection ended meanwhile
-      this.#host.onDeviceError(new SpillwayError("media_failed", `the ${source} cannot be sent`, { cause }), source);
-    });
+    for (const peer of peers) {
+      const sender = peer.sender(source);
+      if (!sender) continue;
+      void place(sender, source, track ?? null).catch((cause: unknown) => {
+        if (!this.#peers.includes(peer)) return; // the connection ended meanwhile
+        this.#host.onDeviceError(new SpillwayError("media_failed", `the ${source} cannot be sent`, { cause }), source);
+      });
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { audioCodecs, videoCodecs } from "./codecs.js";
 import { SpillwayError, type ErrorCode } from "./errors.js";
-import { ChannelID, ChannelLabel, type FromSDK, type ICEServer, type Media, type Source, type ToSDK } from "./events.js";
+import { ChannelID, ChannelLabel, PulseID, PulseLabel, type FromSDK, type ICEServer, type Media, type Source, type ToSDK } from "./events.js";
 import { layersOf } from "./layers.js";
 import { pack, unpack } from "./pack.js";
 import { readFromNode } from "./wire.js";
@@ -38,18 +38,20 @@ export class Peer {
   readonly offer: string;
   readonly connection: RTCPeerConnection;
   readonly #channel: RTCDataChannel;
+  readonly #pulse: RTCDataChannel;
   readonly #senders: ReadonlyMap<Source, RTCRtpSender>;
   readonly #receivers: ReadonlyMap<string, RTCRtpReceiver>;
   #listener: PeerListener | undefined;
 
   private constructor(parts: {
-    connection: RTCPeerConnection; channel: RTCDataChannel; media: Media; offer: string;
+    connection: RTCPeerConnection; channel: RTCDataChannel; pulse: RTCDataChannel; media: Media; offer: string;
     senders: ReadonlyMap<Source, RTCRtpSender>; receivers: ReadonlyMap<string, RTCRtpReceiver>; listener: PeerListener;
   }) {
     this.connection = parts.connection;
     this.media = parts.media;
     this.offer = parts.offer;
     this.#channel = parts.channel;
+    this.#pulse = parts.pulse;
     this.#senders = parts.senders;
     this.#receivers = parts.receivers;
     this.#listener = parts.listener;
@@ -65,6 +67,7 @@ export class Peer {
     try {
       const { senders, receivers } = addSections(connection, counts, videoCodecNames);
       const channel = connection.createDataChannel(ChannelLabel, { negotiated: true, id: ChannelID, ordered: true });
+      const pulse = connection.createDataChannel(PulseLabel, { negotiated: true, id: PulseID, ordered: false, maxRetransmits: 0 });
       await connection.setLocalDescription(await connection.createOffer());
       const mid = (t: RTCRtpTransceiver) => t.mid ?? "";
       const media: Media = {
@@ -73,7 +76,7 @@ export class Peer {
       };
       const offer = await pack(connection.localDescription?.sdp ?? "");
       return new Peer({
-        connection, channel, media, offer, listener,
+        connection, channel, pulse, media, offer, listener,
         senders: new Map(Object.entries(senders).map(([source, t]) => [source as Source, t.sender])),
         receivers: new Map([...receivers.audio, ...receivers.video].map((t) => [mid(t), t.receiver])),
       });
@@ -99,9 +102,21 @@ export class Peer {
     await this.connection.setRemoteDescription({ type: "answer", sdp: await unpack(answer) });
   }
 
-  /** Whether the browser itself doubts that the node can be reached. */
-  get isBroken(): boolean {
-    return this.connection.connectionState !== "connected";
+  /** Sends a ping where a lost packet holds nothing up; false when no channel is open. */
+  ping(message: Extract<FromSDK, { action: "ping" }>): boolean {
+    if (this.#pulse.readyState !== "open") return this.send(message);
+    this.#pulse.send(JSON.stringify(message));
+    return true;
+  }
+
+  /** How many bytes of media have arrived in all. */
+  async received(): Promise<number> {
+    const report = await this.connection.getStats();
+    let bytes = 0;
+    for (const entry of (report as ReadonlyMap<string, { type?: unknown; bytesReceived?: unknown }>).values()) {
+      if (entry.type === "inbound-rtp" && typeof entry.bytesReceived === "number") bytes += entry.bytesReceived;
+    }
+    return bytes;
   }
 
   /** Sends over the control channel; false when it is not open. */
@@ -122,7 +137,7 @@ export class Peer {
   #watch(): void {
     this.#channel.addEventListener("open", () => this.#listener?.onOpen());
     this.#channel.addEventListener("close", () => this.#listener?.onLost("node_unreachable", "the media server closed the connection"));
-    this.#channel.addEventListener("message", (event: MessageEvent<unknown>) => {
+    const read = (event: MessageEvent<unknown>) => {
       let message: ToSDK;
       try {
         message = readFromNode(event.data);
@@ -131,7 +146,8 @@ export class Peer {
         return;
       }
       this.#listener?.onMessage(message);
-    });
+    };
+    for (const channel of [this.#channel, this.#pulse]) channel.addEventListener("message", read);
     this.connection.addEventListener("connectionstatechange", () => {
       if (this.connection.connectionState !== "failed") return;
       this.#listener?.onLost("node_unreachable", "the connection to the media server failed");

@@ -3,7 +3,7 @@ import { VideoDemand } from "./demand.js";
 import type { Source, Stream, Streams, WantedVideo } from "./events.js";
 import type { Peer } from "./peer.js";
 import type { RemoteHost, RemoteParticipant, RemoteTrack, RemoteTrackPublication } from "./remote.js";
-import { compareStreams, emptyStreamMap, isSameRun, takeStreams, type StreamChange, type StreamMap } from "./streams.js";
+import { emptyStreamMap, isReached, isSameRun, takeStreams, type StreamMap } from "./streams.js";
 
 /** A publication with whose it is. @internal */
 export interface Owned {
@@ -19,21 +19,44 @@ export interface ReceptionListener {
   onUnsubscribed(owned: Owned): void;
   onPaused(owned: Owned): void;
   onSoundBlocked(blocked: boolean): void;
+  /** All that an older peer carried comes over this one. */
+  onSettled(peer: Peer): void;
+}
+
+/** How often to look whether a new peer gives what an old one gave. */
+const lookEveryMs = 30;
+
+/** One connection and what it says of its receive streams. */
+interface Line {
+  readonly peer: Peer;
+  map: StreamMap;
+}
+
+/** Where a publication comes from. */
+interface Carrying {
+  readonly owned: Owned;
+  readonly line: Line;
+  readonly stream: Stream;
 }
 
 /**
  * What is received: puts the publications on the receive streams that the node's
  * map gives them, and asks for what the page shows. A stream whose publication the
  * roster does not know yet carries nothing until it does.
+ *
+ * While a home is changed there are two peers. A publication stays on the old one
+ * until the new one has a picture of it, and sound goes over in one step when the
+ * new one has all of it, so that nothing is seen or heard of the change.
  */
 export class Reception implements RemoteHost {
   readonly audio: AudioOut;
   readonly #listener: ReceptionListener;
   readonly #demand: VideoDemand;
-  #peer: Peer | undefined;
-  #map: StreamMap = emptyStreamMap;
-  #carried = new Map<string, Stream>();
-  readonly #owners = new Map<string, Owned>();
+  #lines: Line[] = [];
+  #shown = new Map<string, Carrying>();
+  /** The line whose sound is played. */
+  #heard: Line | undefined;
+  #look: ReturnType<typeof setInterval> | undefined;
 
   constructor(playAudio: boolean, listener: ReceptionListener) {
     this.#listener = listener;
@@ -46,45 +69,53 @@ export class Reception implements RemoteHost {
     return this.#demand.wanted;
   }
 
-  /** Who is on which receive stream. */
+  /** Who is on which receive stream of the oldest peer. */
   get carried(): ReadonlyMap<string, Stream> {
-    return this.#carried;
+    const [line] = this.#lines;
+    return new Map([...this.#shown.values()].filter((s) => s.line === line).map((s) => [s.stream.mid, s.stream]));
   }
 
-  /** Receives over this peer from now on. */
+  /** Receives over this peer, too. */
   bind(peer: Peer): void {
-    this.#peer = peer;
-    this.#map = emptyStreamMap;
-    const sound = peer.media.audio.flatMap((mid) => {
-      const receiver = peer.receiver(mid);
-      return receiver ? [[mid, receiver.track] as const] : [];
-    });
-    this.audio.put(new Map(sound));
+    const line: Line = { peer, map: emptyStreamMap };
+    this.#lines.push(line);
+    if (this.#lines.length === 1) this.#hear(line);
+    else this.#look ??= setInterval(() => this.#compare(), lookEveryMs);
   }
 
-  /** Shows and plays nothing any more. */
-  unbind(): void {
-    this.#peer = undefined;
-    this.#map = emptyStreamMap;
-    this.audio.clear();
-    this.reconcile();
-  }
-
-  /** Takes the node's map. */
-  take(message: Streams): void {
-    this.#map = takeStreams(this.#map, message);
-    this.reconcile();
-  }
-
-  /** Does what the map says, as far as the roster knows whom it is about. Call it when either changes. */
-  reconcile(): void {
-    const next = new Map<string, Stream>();
-    for (const [mid, stream] of this.#map.byMid) {
-      if (this.#listener.find(stream.participant, stream.source) && this.#peer?.receiver(mid)) next.set(mid, stream);
+  /** Receives over this peer no more. What it showed stays as it is until something comes in its place, if anything may. */
+  unbind(peer: Peer): void {
+    this.#lines = this.#lines.filter((l) => l.peer !== peer);
+    if (this.#lines.length < 2) {
+      clearInterval(this.#look);
+      this.#look = undefined;
     }
-    const changes = compareStreams(this.#carried, next);
-    this.#carried = next;
-    for (const change of changes) this.#apply(change);
+    const [next] = this.#lines;
+    if (!next) this.audio.clear();
+    if (this.#heard?.peer === peer) this.#heard = undefined;
+    if (next && !this.#heard) this.#hear(next);
+    this.reconcile();
+  }
+
+  /** Takes a node's map. */
+  take(message: Streams, peer: Peer): void {
+    const line = this.#lines.find((l) => l.peer === peer);
+    if (!line) return;
+    line.map = takeStreams(line.map, message);
+    this.reconcile();
+  }
+
+  /** Does what the maps say, as far as the roster knows whom they are about. Call it when either changes. */
+  reconcile(): void {
+    const next = this.#choose();
+    const before = this.#shown;
+    this.#shown = next;
+    for (const [key, old] of before) {
+      if (next.get(key)?.owned.publication === old.owned.publication) continue;
+      old.owned.publication.carry(undefined);
+      this.#listener.onUnsubscribed(old.owned);
+    }
+    for (const [key, now] of next) this.#put(now, before.get(key));
   }
 
   observe(element: HTMLVideoElement, track: RemoteTrack): void {
@@ -103,21 +134,74 @@ export class Reception implements RemoteHost {
     this.audio.silence(mid, silent);
   }
 
-  #apply({ mid, before, after }: StreamChange): void {
-    if (!after) {
-      const owned = this.#owners.get(mid);
-      this.#owners.delete(mid);
-      owned?.publication.carry(undefined);
-      if (owned) this.#listener.onUnsubscribed(owned);
-      return;
+  /** Where each publication is to come from. */
+  #choose(): Map<string, Carrying> {
+    const next = new Map<string, Carrying>();
+    for (const line of this.#lines) {
+      for (const stream of line.map.byMid.values()) {
+        const owned = this.#listener.find(stream.participant, stream.source);
+        if (!owned || !line.peer.receiver(stream.mid)) continue;
+        const key = `${stream.source} ${stream.participant}`;
+        if (next.has(key) && !this.#isReady(line, stream, key)) continue;
+        next.set(key, { owned, line, stream });
+      }
     }
-    const owned = this.#listener.find(after.participant, after.source);
-    const receiver = this.#peer?.receiver(mid);
-    if (!owned || !receiver) return;
-    this.#owners.set(mid, owned);
-    if (before && isSameRun(before, after)) owned.publication.setPaused(after.paused ?? false);
-    else owned.publication.carry({ receiver, stream: after });
-    if (!before) this.#listener.onSubscribed(owned);
-    else if (!before.paused !== !after.paused) this.#listener.onPaused(owned);
+    return next;
+  }
+
+  /** Whether a newer line gives a publication as well as the older one. What has gone over does not go back. */
+  #isReady(line: Line, stream: Stream, key: string): boolean {
+    const now = this.#shown.get(key);
+    if (now?.line === line || stream.paused) return true;
+    if (stream.source === "microphone" || stream.source === "screen_audio") return this.#heard === line;
+    const [latest] = line.peer.receiver(stream.mid)?.getSynchronizationSources() ?? [];
+    return latest !== undefined && isReached(latest.rtpTimestamp, stream.timestamp);
+  }
+
+  #put(now: Carrying, before: Carrying | undefined): void {
+    const { owned, line, stream } = now;
+    const receiver = line.peer.receiver(stream.mid);
+    const same = before?.owned.publication === owned.publication ? before : undefined;
+    if (!receiver) return;
+    if (same?.line === line && same.stream.mid === stream.mid && isSameRun(same.stream, stream)) {
+      if (same.stream.paused === stream.paused) return;
+      owned.publication.setPaused(stream.paused ?? false);
+      return this.#listener.onPaused(owned);
+    }
+    owned.publication.carry({ receiver, stream, isReady: same !== undefined && same.line !== line && !stream.paused });
+    if (!same) this.#listener.onSubscribed(owned);
+    else if (!same.stream.paused !== !stream.paused) this.#listener.onPaused(owned);
+  }
+
+  /** Looks what has begun to come over the newest peer, and says when all has. */
+  #compare(): void {
+    const newest = this.#lines.at(-1);
+    const [oldest] = this.#lines;
+    if (!newest || !oldest || newest === oldest) return;
+    if (this.#heard !== newest && this.#sounds(newest, oldest)) this.#hear(newest);
+    this.reconcile();
+    if (newest.map.revision === 0 && oldest.map.byMid.size > 0) return;
+    if (this.#heard === newest && [...this.#shown.values()].every((s) => s.line === newest)) this.#listener.onSettled(newest.peer);
+  }
+
+  /** Whether everybody who can be heard over the old peer can be over the new one. */
+  #sounds(newest: Line, oldest: Line): boolean {
+    const voices = (line: Line) => new Map([...line.map.byMid.values()].filter((s) => s.source === "microphone" || s.source === "screen_audio")
+      .map((s) => [`${s.source} ${s.participant}`, line.peer.receiver(s.mid)?.getSynchronizationSources()[0]]));
+    const now = voices(newest);
+    const recent = performance.now() + performance.timeOrigin - 1_000;
+    return [...voices(oldest)].every(([key, latest]) => {
+      const silent = !latest || latest.timestamp < recent;
+      return silent || now.get(key) !== undefined || !this.#listener.find(key.split(" ").slice(1).join(" "), key.split(" ")[0] as Source);
+    });
+  }
+
+  #hear(line: Line): void {
+    this.#heard = line;
+    const sound = line.peer.media.audio.flatMap((mid) => {
+      const receiver = line.peer.receiver(mid);
+      return receiver ? [[mid, receiver.track] as const] : [];
+    });
+    this.audio.put(new Map(sound));
   }
 }

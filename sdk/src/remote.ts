@@ -15,6 +15,8 @@ export interface RemoteHost {
 export interface Carrier {
   readonly receiver: RTCRtpReceiver;
   readonly stream: Stream;
+  /** Whether it takes the place of another stream of the same publication, and has pictures already. */
+  readonly isReady: boolean;
 }
 
 /**
@@ -73,7 +75,7 @@ export class RemoteTrack {
       const view = new VideoView(element);
       this.#views.set(element, view);
       this.#host.observe(element, this);
-      if (this.#carrier) view.show(this.#carrier.receiver, this.#carrier.stream);
+      if (this.#carrier) view.show(this.#carrier.receiver, this.#carrier.stream, false);
     }
     return element;
   }
@@ -103,7 +105,7 @@ export class RemoteTrack {
     const before = this.#carrier;
     this.#carrier = carrier;
     for (const view of this.#views.values()) {
-      if (carrier) view.show(carrier.receiver, carrier.stream);
+      if (carrier) view.show(carrier.receiver, carrier.stream, carrier.isReady);
       else view.blank();
     }
     if (this.kind !== "audio" || this.#players.size === 0) return;

@@ -6,7 +6,12 @@ import type { RemoteParticipant, RemoteTrack, RemoteTrackPublication } from "./r
 import type { CloseReason, State } from "./session.js";
 
 /** Names of the states of a room's connection. */
-export type ConnectionState = State["name"];
+export type ConnectionState = Exclude<State["name"], "moving">;
+
+/** A connection's state as the page sees it: a change of home is not its business. @internal */
+export function shown(state: State): ConnectionState {
+  return state.name === "moving" ? "joined" : state.name;
+}
 
 /** What somebody who waits for a node is told. */
 export interface WaitInfo {

@@ -8,8 +8,8 @@ import type { Peer } from "./peer.js";
 import type { Participant } from "./publication.js";
 import { Reception, type Owned } from "./reception.js";
 import { RemoteParticipant } from "./remote.js";
-import type { ConnectionState, RoomEvents, WaitInfo } from "./room-events.js";
-import { compareRosters, emptyRoster, takeDelta, takeSnapshot, type Roster, type Taken } from "./roster.js";
+import { shown, type ConnectionState, type RoomEvents, type WaitInfo } from "./room-events.js";
+import { compareRosters, emptyRoster, mergeRosters, takeDelta, takeSnapshot, type Roster } from "./roster.js";
 import type { State } from "./session.js";
 import { summarise, type RoomStats, type Sample } from "./stats.js";
 import type { TokenSource } from "./token.js";
@@ -42,6 +42,9 @@ export interface ConnectOptions {
   signal?: AbortSignal;
 }
 
+/** Events of the page after which the network may be another one. */
+const networkEvents = ["online", "offline", "pageshow"] as const;
+
 /**
  * A room: who is in it, what they offer, and oneself. It can be connected, left
  * and connected again any number of times.
@@ -56,11 +59,14 @@ export class Room extends Emitter<RoomEvents> {
   readonly #engine: Engine;
   readonly #reception: Reception;
   readonly #log: (text: string) => void;
+  /** What each connection says of who is there, the newest last; one that is gone has no peer. */
+  #lines: readonly { readonly peer: Peer | undefined; readonly roster: Roster }[] = [];
   #roster: Roster = emptyRoster;
   #speakers: readonly Participant[] = [];
   #wantRevision = 0;
   #sample: Sample | undefined;
   #joinedBefore = false;
+  readonly #onNetwork = () => this.#engine.ask();
   readonly #onPageHide = () => this.#engine.disconnect();
 
   constructor(options: RoomOptions = {}) {
@@ -84,13 +90,14 @@ export class Room extends Emitter<RoomEvents> {
       onUnsubscribed: ({ publication, participant }) => this.emit("trackUnsubscribed", publication.track, publication, participant),
       onPaused: ({ publication, participant }) =>
         this.emit("trackStreamStateChanged", publication, publication.isPaused ? "paused" : "active", participant),
+      onSettled: (peer) => this.#engine.settled(peer),
       onSoundBlocked: (blocked) => this.emit("audioPlaybackStatusChanged", !blocked),
     });
     this.#engine = new Engine({
       onState: (state, before) => this.#onState(state, before),
       onPeer: (peer) => this.#onPeer(peer),
-      onPeerGone: () => this.#onPeerGone(),
-      onMessage: (message) => this.#onMessage(message),
+      onPeerGone: (peer) => this.#onPeerGone(peer),
+      onMessage: (message, peer) => this.#onMessage(message, peer),
       onOddity: (text) => this.#log(text),
       crowd: () => this.#crowd(),
     });
@@ -98,7 +105,7 @@ export class Room extends Emitter<RoomEvents> {
 
   /** The state of the connection. */
   get state(): ConnectionState {
-    return this.#engine.state.name;
+    return shown(this.#engine.state);
   }
 
   /** The room's name; empty until it is joined. */
@@ -109,6 +116,7 @@ export class Room extends Emitter<RoomEvents> {
   /** The node that carries oneself; empty when there is none. */
   get node(): string {
     const state = this.#engine.state;
+    if (state.name === "moving") return state.kept.node;
     return state.name === "joined" ? state.seat.node : "";
   }
 
@@ -161,6 +169,7 @@ export class Room extends Emitter<RoomEvents> {
       signal?.addEventListener("abort", abort);
       this.on("connectionStateChanged", settle);
       if (this.#options.leaveOnPageHide ?? true) addEventListener("pagehide", this.#onPageHide);
+      for (const event of networkEvents) addEventListener(event, this.#onNetwork);
       this.#engine.connect({
         url, token, role: this.#options.role, videoCodecs,
         streams: { audio: Math.min(audioStreams, MaxAudioStreams), video: Math.min(videoStreams, MaxVideoStreams) },
@@ -208,17 +217,17 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   #onState(state: State, before: State): void {
-    if (state.name === "joined") {
+    if (state.name === "joined" && shown(before) !== "joined") {
       this.emit("connectionStateChanged", "joined");
       this.emit(this.#joinedBefore ? "reconnected" : "connected");
       this.#joinedBefore = true;
-      return;
     }
+    if (shown(state) === "joined") return;
     const wait = "attempt" in state ? state.attempt.wait : undefined;
     const waitBefore = "attempt" in before ? before.attempt.wait : undefined;
-    if (state.name !== before.name) {
+    if (shown(state) !== shown(before)) {
       if (state.name === "closed" || state.name === "error") this.#clear();
-      this.emit("connectionStateChanged", state.name);
+      this.emit("connectionStateChanged", shown(state));
       if (state.name === "reconnecting") this.emit("reconnecting");
       if (state.name === "closed") this.emit("disconnected", state.reason, undefined);
       if (state.name === "error") this.emit("disconnected", undefined, this.error);
@@ -230,30 +239,42 @@ export class Room extends Emitter<RoomEvents> {
     const state = this.#engine.state;
     const seat = "attempt" in state ? state.attempt.seat : undefined;
     if (seat) this.localParticipant.become({ identity: seat.identity, name: this.localParticipant.name, role: seat.role });
-    this.#wantRevision = 0;
     this.#sample = undefined;
-    this.#roster = { ...this.#roster, seq: -1, arriving: undefined, gap: false };
+    // What a connection said that is gone stands until a new one says otherwise.
+    this.#lines = [...this.#lines, { peer, roster: emptyRoster }];
     this.localParticipant.bind(peer);
     this.#reception.bind(peer);
     this.#sendWant();
   }
 
-  #onPeerGone(): void {
-    this.localParticipant.unbind();
-    this.#reception.unbind();
+  #onPeerGone(peer: Peer): void {
+    this.localParticipant.unbind(peer);
+    this.#sample = undefined;
     this.#setSpeakers([]);
+    const others = this.#lines.filter((l) => l.peer !== peer);
+    this.#lines = others.length > 0 ? others : this.#lines.map((l) => ({ ...l, peer: undefined }));
+    this.#reception.unbind(peer);
+    if (others.length > 0) this.#see();
   }
 
-  #onMessage(message: ToSDK): void {
+  #onMessage(message: ToSDK, peer: Peer): void {
     switch (message.action) {
       case "snapshot":
-        return this.#take(takeSnapshot(this.#roster, message));
-      case "delta":
-        return this.#take(takeDelta(this.#roster, message));
+      case "delta": {
+        const line = this.#lines.find((l) => l.peer === peer);
+        if (!line) return;
+        const { roster, resync } = message.action === "snapshot" ? takeSnapshot(line.roster, message) : takeDelta(line.roster, message);
+        this.#lines = this.#lines.map((l) => (l === line ? { peer, roster } : l));
+        if (resync) peer.send({ action: "resync", v: Version });
+        this.#see();
+        if (roster.seq >= 0 && line.roster.seq < 0) this.#engine.admitted(peer);
+        return;
+      }
       case "streams":
-        return this.#reception.take(message);
+        return this.#reception.take(message, peer);
       case "speakers":
-        return this.#setSpeakers(message.speakers);
+        // The newer home knows at least those who are on both.
+        return peer === this.#engine.peer ? this.#setSpeakers(message.speakers) : undefined;
       case "error":
         return this.#log(`the node says ${message.code}: ${message.text}`);
       default:
@@ -261,11 +282,15 @@ export class Room extends Emitter<RoomEvents> {
     }
   }
 
-  #take({ roster, resync }: Taken): void {
+  /** Brings what the page sees up to date with what the connections say of who is there. */
+  #see(): void {
+    const known = this.#lines.filter((l) => l.roster.seq >= 0);
+    const live = known.filter((l) => l.peer !== undefined);
     const before = this.#roster;
+    const roster = mergeRosters((live.length > 0 ? live : known).map((l) => l.roster));
+    if (live.length > 0) this.#lines = this.#lines.filter((l) => l.peer !== undefined);
+    if (roster === before) return;
     this.#roster = roster;
-    if (resync) this.#engine.send({ action: "resync", v: Version });
-    if (roster.members === before.members) return;
     const self = roster.members.get(roster.self);
     if (self) this.#becomeSelf(self, before.members.get(roster.self));
     const { joined, left, changed } = compareRosters(before, roster);
@@ -273,7 +298,6 @@ export class Room extends Emitter<RoomEvents> {
     for (const member of joined) this.#add(member);
     for (const { before: old, after } of changed) this.#change(old, after);
     this.#reception.reconcile();
-    if (roster.seq >= 0) this.#engine.admitted();
   }
 
   #becomeSelf(self: Member, before: Member | undefined): void {
@@ -352,10 +376,13 @@ export class Room extends Emitter<RoomEvents> {
 
   #clear(): void {
     removeEventListener("pagehide", this.#onPageHide);
+    for (const event of networkEvents) removeEventListener(event, this.#onNetwork);
     for (const identity of [...this.#people.keys()]) this.#remove(identity);
     this.#setSpeakers([]);
     this.localParticipant.stop();
     this.#roster = emptyRoster;
+    this.#lines = [];
+    this.#wantRevision = 0;
     this.#sample = undefined;
     this.#joinedBefore = false;
   }

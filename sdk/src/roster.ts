@@ -92,3 +92,15 @@ export function compareRosters(before: Roster, after: Roster): RosterChanges {
   }
   return { joined, changed, left: others(before).filter((m) => !after.members.has(m.identity)) };
 }
+
+/**
+ * One roster of what several connections say, the newest last: while a home is
+ * changed, people of a room may not yet be seen from the new one, or no more from
+ * the old. The newest decides about those it knows. One roster is returned as it is.
+ */
+export function mergeRosters(rosters: readonly Roster[]): Roster {
+  const newest = rosters.at(-1);
+  if (!newest || rosters.length === 1) return newest ?? emptyRoster;
+  const members = new Map(rosters.flatMap((r) => [...r.members]));
+  return { ...newest, members: ordered([...members.values()]) };
+}

@@ -1,139 +1,12 @@
 import { isEnding, type ErrorCode } from "./errors.js";
-import type { Answer, Role, ToClient, WaitStage } from "./events.js";
+import type { ToClient } from "./events.js";
 import { retryDelay } from "./retry.js";
+import {
+  askMs, askWhileWaitingMs, connectMs, dialMs, maxRefused, maxUnanswered, settleMs,
+  type Attempt, type CloseReason, type Effect, type Input, type Last, type Seat, type State, type Step, type Wait, type World,
+} from "./state.js";
 
-/** A taken seat. */
-export interface Seat {
-  readonly generation: number;
-  readonly node: string;
-  readonly room: string;
-  readonly identity: string;
-  readonly role: Role;
-}
-
-/** Where somebody who waits for a node stands. */
-export interface Wait {
-  /** When the waiting began, in Unix milliseconds. */
-  readonly sinceMs: number;
-  /** How much longer it will take, in milliseconds from {@link toldAt}. */
-  readonly estimateMs: number;
-  readonly stage: WaitStage;
-  /** When this was told, by the clock that the reducer is given. */
-  readonly toldAt: number;
-}
-
-/** Why a session ended in good order. */
-export type CloseReason = "left" | "replaced" | "removed" | "room_ended";
-
-/** One effort to get a seat. */
-export interface Attempt {
-  /** Which peer connection, and so which session: callbacks of earlier ones are ignored. */
-  readonly generation: number;
-  /** Which socket: likewise. */
-  readonly dial: number;
-  readonly phase: "pausing" | "dialling" | "asking" | "waiting" | "connecting";
-  /** Whether the socket is open. */
-  readonly open: boolean;
-  /** Whether the next try needs a new session, because this one's connection came to nothing. */
-  readonly spent: boolean;
-  /** When there was last any progress, for the retry policy's patience. */
-  readonly progressAt: number;
-  readonly tries: number;
-  /** Handshakes in a row that a host which can be reached refused. */
-  readonly refused: number;
-  /** Joins in a row that nobody answered. */
-  readonly unanswered: number;
-  /** Nodes that did not answer. */
-  readonly avoid: readonly string[];
-  /** The last known home. */
-  readonly home: string | undefined;
-  readonly seat: Seat | undefined;
-  readonly wait: Wait | undefined;
-}
-
-/** The whole state of a room's connection. */
-export type State =
-  | { readonly name: "idle" }
-  | { readonly name: "joining"; readonly attempt: Attempt }
-  | { readonly name: "waiting"; readonly attempt: Attempt; readonly wait: Wait }
-  | { readonly name: "joined"; readonly seat: Seat; readonly dial: number }
-  | { readonly name: "reconnecting"; readonly attempt: Attempt; readonly cause: ErrorCode }
-  | { readonly name: "closed"; readonly reason: CloseReason; readonly last: Last }
-  | { readonly name: "error"; readonly code: ErrorCode; readonly text: string; readonly last: Last };
-
-/** The numbers that were used, so that later connections get others. */
-interface Last {
-  readonly generation: number;
-  readonly dial: number;
-}
-
-/** What happens to a connection. */
-export type Input =
-  | { readonly type: "connect" }
-  | { readonly type: "disconnect" }
-  /** The socket is open. */
-  | { readonly type: "opened"; readonly dial: number }
-  /** The socket is gone; the code says whether the way was blocked or the token refused. */
-  | { readonly type: "hungUp"; readonly dial: number; readonly code: ErrorCode }
-  /** The gateway said something about the present session. */
-  | { readonly type: "told"; readonly dial: number; readonly message: ToClient }
-  /** The control channel is open: the socket is of no more use. */
-  | { readonly type: "reached"; readonly generation: number }
-  /** The roster is there. */
-  | { readonly type: "admitted"; readonly generation: number }
-  /** The peer connection failed, or could not be made. */
-  | { readonly type: "lost"; readonly generation: number; readonly code: ErrorCode; readonly text: string }
-  /** The node said that it ends the connection. */
-  | { readonly type: "closing"; readonly generation: number; readonly code: ErrorCode; readonly text: string }
-  /** The alarm rang. */
-  | { readonly type: "alarm" };
-
-/** What is to be done about it, in this order. */
-export type Effect =
-  /** Make a peer connection with a new session and its one offer. */
-  | { readonly do: "prepare"; readonly generation: number }
-  | { readonly do: "dial"; readonly dial: number }
-  | { readonly do: "ask"; readonly dial: number; readonly generation: number; readonly avoid: readonly string[] }
-  | { readonly do: "accept"; readonly generation: number; readonly answer: Answer }
-  /** Give the seat back over the socket. */
-  | { readonly do: "leave"; readonly dial: number; readonly generation: number }
-  /** Give the seat back over the control channel. */
-  | { readonly do: "goodbye"; readonly generation: number }
-  | { readonly do: "hangUp"; readonly dial: number }
-  | { readonly do: "discard"; readonly generation: number }
-  /** Ring once after this time; replaces an alarm set earlier. */
-  | { readonly do: "alarm"; readonly afterMs: number }
-  | { readonly do: "silence" };
-
-/** What the reducer may know of the world: nothing else. */
-export interface World {
-  /** Milliseconds; only differences count. */
-  readonly now: number;
-  /** In [0, 1). */
-  readonly random: number;
-  /** How many people would come back with us, and how many of them before us. */
-  readonly crowd: number;
-  readonly ahead: number;
-}
-
-/** A new state and what is to be done. */
-export interface Step {
-  readonly state: State;
-  readonly effects: readonly Effect[];
-}
-
-/** How long a socket may take to open. */
-export const dialMs = 8_000;
-/** How long a join may go unanswered before it is repeated. */
-export const askMs = 3_000;
-/** How often somebody who waits asks again, in case a message was lost. */
-export const askWhileWaitingMs = 10_000;
-/** How long a connection to the node may take after its answer. */
-export const connectMs = 10_000;
-/** After how many unanswered joins the socket is given up for dead. */
-export const maxUnanswered = 4;
-/** After how many refusals in a row the token is believed to be at fault. */
-export const maxRefused = 2;
+export * from "./state.js";
 
 /** The state machine: no input is an error; what is out of date changes nothing. */
 export function step(state: State, input: Input, world: World): Step {
@@ -159,7 +32,8 @@ function stay(state: State): Step {
 function begin(last: Last, world: World): Step {
   const attempt: Attempt = {
     generation: last.generation + 1, dial: last.dial + 1, phase: "dialling", open: false, spent: false,
-    progressAt: world.now, tries: 0, refused: 0, unanswered: 0, avoid: [], home: undefined, seat: undefined, wait: undefined,
+    progressAt: world.now, tries: 0, refused: 0, unanswered: 0, avoid: [], home: undefined, settling: false,
+    seat: undefined, wait: undefined,
   };
   return {
     state: { name: "joining", attempt },
@@ -167,28 +41,53 @@ function begin(last: Last, world: World): Step {
   };
 }
 
-function whileJoined(state: Extract<State, { name: "joined" }>, input: Input, world: World): Step {
-  const { seat, dial } = state;
+/** The attempt that follows a seat: another session beside it. */
+function follow({ seat, last }: Joined, world: World, avoid: readonly string[]): Attempt {
+  return {
+    generation: last.generation + 1, dial: last.dial, phase: "pausing", open: false, spent: false, progressAt: world.now,
+    tries: 0, refused: 0, unanswered: 0, avoid, home: seat.node, settling: false, seat: undefined, wait: undefined,
+  };
+}
+
+type Joined = Extract<State, { name: "joined" }>;
+
+function whileJoined(state: Joined, input: Input, world: World): Step {
+  const { seat, last } = state;
   const discard: Effect = { do: "discard", generation: seat.generation };
   if (input.type === "disconnect") {
-    const last = { generation: seat.generation, dial };
     return {
       state: { name: "closed", reason: "left", last },
       effects: [{ do: "goodbye", generation: seat.generation }, discard, { do: "silence" }],
     };
   }
-  if ((input.type !== "lost" && input.type !== "closing") || input.generation !== seat.generation) return stay(state);
-  const attempt: Attempt = {
-    generation: seat.generation, dial, phase: "pausing", open: false, spent: true, progressAt: world.now, tries: 0,
-    refused: 0, unanswered: 0, avoid: input.code === "node_gone" ? [seat.node] : [], home: seat.node, seat: undefined,
-    wait: undefined,
-  };
-  const next = fail({ name: "reconnecting", attempt, cause: input.code }, attempt, input, world);
-  return { state: next.state, effects: next.state.name === "reconnecting" ? [discard, ...next.effects] : next.effects };
+  if (!("generation" in input) || input.generation !== seat.generation) return stay(state);
+  const prepared = (next: Step): Step =>
+    "attempt" in next.state ? { ...next, effects: [{ do: "prepare", generation: next.state.attempt.generation }, ...next.effects] } : next;
+  switch (input.type) {
+    case "move": {
+      const attempt = follow(state, world, []);
+      return prepared(fail({ name: "moving", attempt, kept: seat }, attempt, { code: "node_gone" }, world));
+    }
+    case "suspect": {
+      const attempt = follow(state, world, [seat.node]);
+      const code = "node_unreachable";
+      return prepared(fail({ name: "reconnecting", attempt, kept: seat, cause: code }, attempt, { code }, world));
+    }
+    case "lost":
+    case "closing": {
+      const attempt = follow(state, world, input.code === "node_gone" ? [seat.node] : []);
+      const next = fail({ name: "reconnecting", attempt, kept: undefined, cause: input.code }, attempt, input, world);
+      return "attempt" in next.state ? prepared({ ...next, effects: [discard, ...next.effects] }) : { ...next, effects: [discard, ...next.effects] };
+    }
+    default:
+      return stay(state);
+  }
 }
 
 function whileTrying(state: Trying, input: Input, world: World): Step {
   const { attempt } = state;
+  const kept = "kept" in state ? state.kept : undefined;
+  if (kept && "generation" in input && input.generation === kept.generation) return ofKept(state, kept, input);
   switch (input.type) {
     case "disconnect":
       return end(state, "left", "");
@@ -204,7 +103,10 @@ function whileTrying(state: Trying, input: Input, world: World): Step {
       return { state: withAttempt(state, { ...attempt, open: false }), effects: [{ do: "hangUp", dial: attempt.dial }] };
     case "admitted":
       if (input.generation !== attempt.generation || !attempt.seat) return stay(state);
-      return { state: { name: "joined", seat: attempt.seat, dial: attempt.dial }, effects: [{ do: "silence" }] };
+      if (kept) return { state: withAttempt(state, { ...attempt, settling: true }), effects: [{ do: "alarm", afterMs: settleMs }] };
+      return { state: { name: "joined", seat: attempt.seat, last: lastOf(attempt) }, effects: [{ do: "silence" }] };
+    case "settled":
+      return input.generation === attempt.generation && attempt.settling ? settle(state, attempt) : stay(state);
     case "lost":
     case "closing":
       if (input.generation !== attempt.generation) return stay(state);
@@ -216,8 +118,58 @@ function whileTrying(state: Trying, input: Input, world: World): Step {
   }
 }
 
+/** What happens to the old connection while another home is being taken. */
+function ofKept(state: Trying, kept: Seat, input: Input): Step {
+  const { attempt } = state;
+  const discard: Effect = { do: "discard", generation: kept.generation };
+  switch (input.type) {
+    case "suspect":
+      if (state.name !== "moving") return stay(state);
+      return { state: { name: "reconnecting", attempt, kept, cause: "node_unreachable" }, effects: [] };
+    case "recovered":
+      // Whichever stands first wins.
+      if (state.name !== "reconnecting" || attempt.settling) return stay(state);
+      return { state: { name: "joined", seat: kept, last: lastOf(attempt) }, effects: abandon(attempt) };
+    case "lost":
+    case "closing":
+      // The new session may be what replaced it.
+      if (input.type === "closing" && isEnding(input.code) && input.code !== "replaced") {
+        const over = end(state, input.code, input.text);
+        return { ...over, effects: [discard, ...over.effects] };
+      }
+      if (attempt.settling) return settle(state, attempt);
+      return { state: { name: "reconnecting", attempt, kept: undefined, cause: input.code }, effects: [discard] };
+    default:
+      return stay(state);
+  }
+}
+
+/** Gives up an attempt, and the seat that it may have. */
+function abandon(attempt: Attempt): Effect[] {
+  const effects: Effect[] = [];
+  if (attempt.seat) effects.push({ do: "goodbye", generation: attempt.generation });
+  if (attempt.open) effects.push({ do: "leave", dial: attempt.dial, generation: attempt.generation });
+  effects.push({ do: "hangUp", dial: attempt.dial }, { do: "discard", generation: attempt.generation }, { do: "silence" });
+  return effects;
+}
+
+/** The new connection takes the place of the old one. */
+function settle(state: Trying, attempt: Attempt): Step {
+  const kept = "kept" in state ? state.kept : undefined;
+  if (!attempt.seat) return stay(state);
+  const effects: Effect[] = kept
+    ? [{ do: "goodbye", generation: kept.generation }, { do: "discard", generation: kept.generation }, { do: "silence" }]
+    : [{ do: "silence" }];
+  return { state: { name: "joined", seat: attempt.seat, last: lastOf(attempt) }, effects };
+}
+
+function lastOf(attempt: Attempt): Last {
+  return { generation: attempt.generation, dial: attempt.dial };
+}
+
 function alarm(state: Trying, world: World): Step {
   const { attempt } = state;
+  if (attempt.settling) return settle(state, attempt);
   switch (attempt.phase) {
     case "pausing":
       return retry(state);
@@ -241,7 +193,7 @@ function alarm(state: Trying, world: World): Step {
 
 /** The session's connection came to nothing: another one is needed, and another node. */
 function spend(attempt: Attempt): Attempt {
-  return { ...attempt, spent: true, seat: undefined, avoid: avoiding(attempt.avoid, attempt.seat?.node) };
+  return { ...attempt, spent: true, settling: false, seat: undefined, avoid: avoiding(attempt.avoid, attempt.seat?.node) };
 }
 
 function avoiding(avoid: readonly string[], node: string | undefined): readonly string[] {
@@ -286,8 +238,12 @@ function told(state: Trying, message: ToClient, world: World): Step {
     }
     case "ready":
       return ask(state, heard);
-    case "error":
-      return fail(state, { ...attempt, unanswered: 0 }, message, world);
+    case "error": {
+      // Who cannot reach a home that others are on asks for it again, too: it may be their own network that changed.
+      const again = message.code === "node_unreachable" && attempt.home !== undefined && attempt.avoid.includes(attempt.home) && attempt.tries >= 3;
+      const avoid = again ? attempt.avoid.filter((n) => n !== attempt.home) : attempt.avoid;
+      return fail(state, { ...attempt, unanswered: 0, avoid }, message, world);
+    }
     case "left":
       return stay(state);
   }
@@ -332,10 +288,16 @@ interface Trouble {
 function fail(state: Trying, attempt: Attempt, trouble: Trouble, world: World): Step {
   const delay = retryDelay({
     code: trouble.code, tries: attempt.tries, elapsedMs: world.now - attempt.progressAt,
-    retryAfterMs: trouble.retryAfterMs ?? 0, rejoining: state.name === "reconnecting",
+    retryAfterMs: trouble.retryAfterMs ?? 0, rejoining: state.name === "reconnecting" || state.name === "moving",
     crowd: world.crowd, ahead: world.ahead,
   }, world.random);
-  if (delay === undefined) return end(state, trouble.code, trouble.text ?? "");
+  if (delay === undefined) {
+    // Nothing is wrong with the old home: it is simply kept.
+    if (state.name === "moving" && !isEnding(trouble.code)) {
+      return { state: { name: "joined", seat: state.kept, last: lastOf(attempt) }, effects: abandon(attempt) };
+    }
+    return end(state, trouble.code, trouble.text ?? "");
+  }
   return {
     state: withAttempt(state, { ...attempt, phase: "pausing", tries: attempt.tries + 1 }),
     effects: [{ do: "alarm", afterMs: delay }],
@@ -345,8 +307,9 @@ function fail(state: Trying, attempt: Attempt, trouble: Trouble, world: World): 
 /** Ends the session for good, giving back whatever seat it may have. */
 function end(state: Trying, code: ErrorCode | "left", text: string): Step {
   const { attempt } = state;
-  const last = { generation: attempt.generation, dial: attempt.dial };
-  const effects: Effect[] = [];
+  const last = lastOf(attempt);
+  const kept = "kept" in state ? state.kept : undefined;
+  const effects: Effect[] = kept ? [{ do: "goodbye", generation: kept.generation }, { do: "discard", generation: kept.generation }] : [];
   if (attempt.seat) effects.push({ do: "goodbye", generation: attempt.generation });
   if (attempt.open && code === "left") effects.push({ do: "leave", dial: attempt.dial, generation: attempt.generation });
   effects.push({ do: "hangUp", dial: attempt.dial }, { do: "discard", generation: attempt.generation }, { do: "silence" });
@@ -356,6 +319,6 @@ function end(state: Trying, code: ErrorCode | "left", text: string): Step {
 
 /** The same state about another attempt; a first join shows whether it waits. */
 function withAttempt(state: Trying, attempt: Attempt): Trying {
-  if (state.name === "reconnecting") return { ...state, attempt };
+  if (state.name === "reconnecting" || state.name === "moving") return { ...state, attempt };
   return attempt.wait ? { name: "waiting", attempt, wait: attempt.wait } : { name: "joining", attempt };
 }

@@ -32,14 +32,22 @@ export class VideoView {
     return this.#shown;
   }
 
-  /** Puts a receive stream on the element; it becomes visible with the publication's first frame. */
-  show(receiver: RTCRtpReceiver, stream: Stream): void {
+  /**
+   * Puts a receive stream on the element; it becomes visible with the publication's
+   * first frame. One that is ready takes the place of another of the same
+   * publication, whose picture stands until then.
+   */
+  show(receiver: RTCRtpReceiver, stream: Stream, isReady: boolean): void {
     const turn = ++this.#turn;
-    this.#setShown(false);
-    this.#guardedAt = 0;
+    if (!isReady) this.#setShown(false);
+    this.#guardedAt = isReady ? performance.now() : 0;
     const now = this.element.srcObject;
-    const already = now instanceof MediaStream && now.getVideoTracks()[0] === receiver.track;
-    if (!already) this.element.srcObject = new MediaStream([receiver.track]);
+    if (!(now instanceof MediaStream)) this.element.srcObject = new MediaStream([receiver.track]);
+    else if (now.getVideoTracks()[0] !== receiver.track) {
+      // Within the same stream: the element then keeps its last picture and goes on.
+      for (const track of now.getVideoTracks()) now.removeTrack(track);
+      now.addTrack(receiver.track);
+    }
     // Rejects when another picture is put on the element meanwhile; muted video may always play.
     void this.element.play().catch(() => undefined);
     this.#watch(turn, receiver, stream);

@@ -1,0 +1,112 @@
+import type { ErrorCode } from "./errors.js";
+import { Version, type FromSDK, type ToSDK } from "./events.js";
+import { Peer, type StreamCounts } from "./peer.js";
+import { answered, beat, doubtMs, heard, isSilent, pingEveryMs, restingPulse, silence, type Pulse } from "./pulse.js";
+
+/** What a session tells the engine; nothing after {@link Life.end}. */
+export interface LifeListener {
+  /** The control channel is open. */
+  onOpen(peer: Peer): void;
+  onMessage(message: ToSDK): void;
+  onLost(code: ErrorCode, text: string): void;
+  /** Nothing has come for a while, and after that: something has come again. */
+  onSuspect(): void;
+  onRecovered(): void;
+  onOddity(text: string): void;
+}
+
+/** One session with its peer connection, and whether the node at its other end shows life. */
+export class Life {
+  readonly generation: number;
+  readonly id = randomName();
+  readonly ready: Promise<Peer>;
+  #peer: Peer | undefined;
+  #listener: LifeListener | undefined;
+  #heart: ReturnType<typeof setInterval> | undefined;
+  #pulse: Pulse = restingPulse;
+  #suspect = false;
+  /** What the browser had received when this was last looked at; undefined while there is no doubt. */
+  #received: number | undefined;
+
+  constructor(generation: number, streams: StreamCounts, videoCodecs: readonly string[], listener: LifeListener) {
+    this.generation = generation;
+    this.#listener = listener;
+    this.ready = Peer.create(streams, videoCodecs, {
+      onOpen: () => void this.#open(),
+      onMessage: (message) => this.#message(message),
+      onLost: (code, text) => this.#listener?.onLost(code, text),
+      onOddity: (text) => this.#listener?.onOddity(text),
+    });
+  }
+
+  /** The peer once its control channel is open. */
+  get peer(): Peer | undefined {
+    return this.#peer;
+  }
+
+  get rttMs(): number | undefined {
+    return this.#pulse.rttMs;
+  }
+
+  /** Sends over the control channel; false when it is not open. */
+  send(message: FromSDK): boolean {
+    return this.#peer?.send(message) ?? false;
+  }
+
+  /** Asks for a sign of life now. */
+  ask(): void {
+    const n = this.#pulse.next;
+    if (this.#peer?.ping({ action: "ping", v: Version, n })) this.#pulse = beat(this.#pulse, performance.now());
+  }
+
+  /** Ends the connection; the listener hears nothing more. */
+  end(): void {
+    this.#listener = undefined;
+    clearInterval(this.#heart);
+    this.ready.then((peer) => peer.close(), () => undefined);
+  }
+
+  async #open(): Promise<void> {
+    const peer = await this.ready;
+    if (!this.#listener) return;
+    this.#peer = peer;
+    this.#heart = setInterval(() => void this.#beat(peer), pingEveryMs);
+    this.#listener.onOpen(peer);
+    this.ask();
+  }
+
+  #message(message: ToSDK): void {
+    const now = performance.now();
+    if (message.action === "pong") this.#pulse = answered(this.#pulse, message.n, now);
+    this.#alive(now);
+    if (message.action !== "pong") this.#listener?.onMessage(message);
+  }
+
+  #alive(now: number): void {
+    this.#pulse = heard(this.#pulse, now);
+    this.#received = undefined;
+    if (!this.#suspect) return;
+    this.#suspect = false;
+    this.#listener?.onRecovered();
+  }
+
+  async #beat(peer: Peer): Promise<void> {
+    this.ask();
+    if (silence(this.#pulse, performance.now()) < doubtMs) return;
+    // Pings may be lost or held up where media is not.
+    const received = await peer.received();
+    if (!this.#listener) return;
+    const now = performance.now();
+    const before = this.#received;
+    this.#received = received;
+    if (before !== undefined && received > before) return this.#alive(now);
+    if (this.#suspect || !isSilent(this.#pulse, now)) return;
+    this.#suspect = true;
+    this.#listener.onSuspect();
+  }
+}
+
+/** 128 random bits; crypto.randomUUID is missing on pages that were not loaded over https. */
+function randomName(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
+}
