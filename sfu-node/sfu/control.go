@@ -39,13 +39,11 @@ type control struct {
 	bytes int
 	over  bool // the queue overflowed
 
-	// The budget of incoming messages; touched by the reading goroutine only.
-	credit  float64
-	counted time.Duration
+	budget budget // touched by the reading goroutine only
 }
 
 func newControl(p *Peer, dc *webrtc.DataChannel) *control {
-	c := &control{peer: p, dc: dc, wake: make(chan struct{}, 1), credit: floodBurst}
+	c := &control{peer: p, dc: dc, wake: make(chan struct{}, 1), budget: budget{credit: floodBurst}}
 	dc.OnOpen(c.onOpen)
 	dc.OnMessage(c.onMessage)
 	dc.OnClose(func() { p.end(ending{reason: events.LeftByItself}) })
@@ -97,16 +95,13 @@ func (c *control) onMessage(m webrtc.DataChannelMessage) {
 // afford reports whether the sender may have one more message looked at. One
 // that goes on far beyond its budget is disconnected.
 func (c *control) afford() bool {
-	now := c.peer.sfu.now()
-	c.credit = min(floodBurst, c.credit+(now-c.counted).Seconds()*floodRate)
-	c.counted = now
-	c.credit--
+	credit := c.budget.spend(c.peer.sfu.now())
 	switch {
-	case c.credit >= 0:
+	case credit >= 0:
 		return true
-	case c.credit > -1:
+	case credit > -1:
 		c.refuse(events.Errorf(events.CodeBusy, "more than %d messages a second are not taken", floodRate), nil)
-	case c.credit < -floodBurst:
+	case credit < -floodBurst:
 		c.peer.end(ending{reason: events.LeftRemoved, code: events.CodeBusy, text: "too many messages"})
 	}
 	return false

@@ -36,6 +36,7 @@ type uplink struct {
 
 // packet is a received packet, taken apart.
 type packet struct {
+	pub     *publication
 	in      rtp.Header
 	payload []byte
 	codec   codec
@@ -110,6 +111,7 @@ func (u *uplink) take(raw []byte, now time.Duration) {
 	f := u.feed()
 	f.bytes.Add(int64(len(raw)))
 	p := &u.packet
+	p.pub = pub
 	for _, o := range f.outs() {
 		o.send(p)
 	}
@@ -237,7 +239,7 @@ func (s *stream) forward(p *packet) {
 func (s *stream) admit(p *packet, size int) (out layer.Output, csrc uint32, begins, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pub == nil || s.target == layer.None {
+	if s.pub == nil || s.target == layer.None || !s.takes(p) {
 		return out, 0, false, false
 	}
 	if p.layer != s.current {
@@ -275,7 +277,7 @@ func distance(a, b int) int { return max(a-b, b-a) }
 func (s *stream) skip(p *packet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current == p.layer {
+	if s.current == p.layer && s.pub == p.pub {
 		s.numbers.Skip(p.numbers.Sequence)
 	}
 }

@@ -134,6 +134,13 @@ func (p *Peer) prepare() error {
 		return fmt.Errorf("prepare data channel: %w", err)
 	}
 	p.control = newControl(p, dc)
+	inOrder, retransmits, pulseID := false, uint16(0), uint16(events.PulseID)
+	pulse, err := p.pc.CreateDataChannel(events.PulseLabel, &webrtc.DataChannelInit{
+		Negotiated: &negotiated, Ordered: &inOrder, MaxRetransmits: &retransmits, ID: &pulseID})
+	if err != nil {
+		return fmt.Errorf("prepare pulse channel: %w", err)
+	}
+	answerPings(p, pulse)
 	return nil
 }
 

@@ -18,10 +18,15 @@ type Peer struct {
 	seat     seat
 	person   events.Person
 	profile  events.Profile
-	revision int64
-	offer    string
-	answer   string
-	media    events.Media
+	session  string
+	from     string // the session that this one continues
+	revision int64  // guarded by SFU.mu once the peer has its seat
+	// before is the connection that this one takes the place of and that is kept
+	// until then; guarded by SFU.mu.
+	before *Peer
+	offer  string
+	answer string
+	media  events.Media
 
 	pc      *webrtc.PeerConnection
 	control *control
@@ -45,6 +50,7 @@ type Peer struct {
 
 // roster is what a room keeps about a peer, guarded by Room.mu.
 type roster struct {
+	earlier         *Peer // the connection that this one goes on from
 	joined          time.Time
 	tracksRevision  int64
 	wantRevision    int64
@@ -72,7 +78,7 @@ type ending struct {
 func newPeer(s *SFU, o events.Offer) *Peer {
 	return &Peer{
 		sfu: s, seat: seat{o.Room, o.Person.Key},
-		person: o.Person, profile: o.Profile, revision: o.Revision,
+		person: o.Person, profile: o.Profile, session: o.Session, from: o.From, revision: o.Revision,
 		offer: o.Offer, media: o.Media,
 		sources: map[string]events.Source{}, pubs: map[events.Source]*publication{},
 		kick: make(chan struct{}, 1), done: make(chan struct{}),
@@ -129,11 +135,11 @@ func (p *Peer) end(e ending) {
 
 func (p *Peer) finish(e ending) {
 	defer p.sfu.ending.Done()
-	p.sfu.forget(p) // first: it waits until the peer has wholly begun
+	revision, last := p.sfu.forget(p) // first: it waits until the peer has wholly begun
 	p.deadline.Stop()
-	p.sfu.log.Info("participant gone", "room", p.seat.room, "key", p.seat.key, "revision", p.revision, "reason", e.reason, "code", e.code)
-	if e.reason != "" && p.sfu.cfg.Left != nil {
-		p.sfu.cfg.Left(Departure{Room: p.seat.room, Key: p.seat.key, Revision: p.revision, Reason: e.reason})
+	p.sfu.log.Info("connection gone", "room", p.seat.room, "key", p.seat.key, "revision", revision, "reason", e.reason, "code", e.code, "last", last)
+	if last && e.reason != "" && p.sfu.cfg.Left != nil {
+		p.sfu.cfg.Left(Departure{Room: p.seat.room, Key: p.seat.key, Revision: revision, Reason: e.reason})
 	}
 	if e.code != "" && p.open.Load() {
 		p.control.send(events.Closing{Header: events.Head(events.ActionClosing), Code: e.code, Text: e.text})

@@ -29,6 +29,9 @@ type publication struct {
 
 	// What follows is guarded by Room.mu.
 	track    events.Track
+	prior    *publication // what receivers still have instead; see succeed.go
+	heir     *publication // what takes its place
+	heldAt   time.Duration
 	listedAt int64 // order of listing within the room
 	measured time.Duration
 	flows    [layer.Count]layer.Flow

@@ -74,7 +74,9 @@ func (r *roll) delta(changed []events.Member, gone []string) []byte {
 func (r *roll) snapshot(room *Room, self string) [][]byte {
 	members := make([]events.Member, 0, len(room.arrivals))
 	for _, p := range room.arrivals {
-		members = append(members, p.member())
+		if room.members[p.person.Identity] == p {
+			members = append(members, p.member())
+		}
 	}
 	split := parts(members)
 	if len(split) == 0 {
@@ -121,6 +123,9 @@ func (p *Peer) member() events.Member {
 	m := events.Member{
 		Identity: p.person.Identity, Name: p.person.Name, Metadata: p.person.Metadata, Role: p.person.Role,
 		Node: p.sfu.cfg.Node, JoinedMs: p.joined.UnixMilli(), Tracks: []events.Track{},
+	}
+	if p.tracksRevision == 0 && p.earlier != nil {
+		p = p.earlier // until it says what it publishes
 	}
 	for _, source := range sourceOrder {
 		if pub := p.pubs[source]; pub != nil && pub.listed.Load() {

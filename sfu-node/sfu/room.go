@@ -103,6 +103,7 @@ func (r *Room) look() {
 	defer r.mu.Unlock()
 	now := r.sfu.now()
 	r.listen(now)
+	r.inherit(now)
 	if r.roll.due(now) {
 		r.tell(r.roll.flush(r, now)...)
 	}
@@ -147,7 +148,9 @@ func (r *Room) join(p *Peer) {
 	p.joined = time.Now()
 	if old := r.members[p.person.Identity]; old != nil {
 		p.joined = old.joined
-		r.dismiss(old)
+		if !p.continues(old) {
+			r.dismiss(old)
+		}
 	}
 	r.members[p.person.Identity] = p
 	r.arrivals = append(r.arrivals, p)
@@ -166,15 +169,23 @@ func (r *Room) join(p *Peer) {
 	r.poke()
 }
 
-// leave takes a peer out. It reports whether the room is empty and stopped.
-func (r *Room) leave(p *Peer) bool {
+// leave takes a peer out; before is the connection that goes on in its place, or
+// nil. It reports whether the room is empty and stopped.
+func (r *Room) leave(p, before *Peer) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.peers[p] {
 		return false
 	}
 	delete(r.peers, p)
-	if r.members[p.person.Identity] == p {
+	if now := r.members[p.person.Identity]; now != nil && now.earlier == p {
+		now.earlier = nil
+	}
+	switch {
+	case r.members[p.person.Identity] != p:
+	case before != nil && r.peers[before]:
+		r.restore(p, before)
+	default:
 		delete(r.members, p.person.Identity)
 		r.roll.remove(p.person.Identity)
 		r.detector.Remove(p.person.Identity)
@@ -192,6 +203,10 @@ func (r *Room) leave(p *Peer) bool {
 func (r *Room) dismiss(p *Peer) {
 	r.arrivals = slices.DeleteFunc(r.arrivals, func(q *Peer) bool { return q == p })
 	for _, pub := range p.pubs {
+		r.disown(pub)
+		if pub.heir != nil {
+			r.handOver(pub)
+		}
 		r.unlist(pub)
 	}
 	for _, streams := range [2][]*stream{p.audio, p.video} {
@@ -222,6 +237,11 @@ func (r *Room) setTracks(p *Peer, m events.Tracks) error {
 		now[t.Source] = t
 	}
 	p.tracksRevision = m.Revision
+	for source, old := range r.pubsBefore(p) {
+		if _, goesOn := now[source]; !goesOn {
+			r.unlist(old)
+		}
+	}
 	for source, pub := range p.pubs {
 		t, ok := now[source]
 		if !ok {
@@ -243,6 +263,11 @@ func (r *Room) list(pub *publication, t events.Track) {
 		pub.interrupt()
 		r.unaimed = true
 	}
+	if old := r.predecessor(pub); old != nil {
+		pub.listed.Store(true)
+		r.hold(pub, old)
+		return
+	}
 	if !pub.listed.Swap(true) {
 		r.listings++
 		pub.listedAt = r.listings
@@ -251,6 +276,7 @@ func (r *Room) list(pub *publication, t events.Track) {
 }
 
 func (r *Room) unlist(pub *publication) {
+	r.disown(pub)
 	if !pub.listed.Swap(false) {
 		return
 	}

@@ -143,7 +143,8 @@ func (s *SFU) now() time.Duration { return time.Since(s.epoch) }
 // offer must have passed its Validate.
 //
 // The same revision and offer again gets the same answer. A higher revision
-// replaces the connection that is there once it can be answered; a lower one
+// replaces the connection that is there once it can be answered, or, if it
+// continues its session, keeps it until the participant leaves it; a lower one
 // gets [ErrStale]. With refuse set only an answer given before is repeated;
 // anybody else gets refuse. Errors other than ErrStale are [*events.Error].
 func (s *SFU) Join(ctx context.Context, o events.Offer, refuse *events.Error) (string, error) {
@@ -152,12 +153,12 @@ func (s *SFU) Join(ctx context.Context, o events.Offer, refuse *events.Error) (s
 	turn.Lock()
 	defer turn.Unlock()
 
-	old := s.peer(at)
+	old, revision := s.peer(at)
 	if old != nil {
 		switch {
-		case old.revision > o.Revision:
+		case revision > o.Revision:
 			return "", ErrStale
-		case old.revision == o.Revision && (old.offer == o.Offer || old.isOpen()):
+		case revision == o.Revision && (old.offer == o.Offer || old.isOpen()):
 			return old.answer, nil
 		}
 	}
@@ -168,11 +169,12 @@ func (s *SFU) Join(ctx context.Context, o events.Offer, refuse *events.Error) (s
 	if err != nil {
 		return "", err
 	}
-	if err := s.seatPeer(p, o); err != nil {
+	replaced, err := s.seatPeer(p, o)
+	if err != nil {
 		p.abandon()
 		return "", err
 	}
-	if old != nil {
+	for _, old := range replaced {
 		old.end(ending{code: events.CodeReplaced, text: "the same participant connected again"})
 	}
 	return p.answer, nil
@@ -199,50 +201,86 @@ func (s *SFU) answer(ctx context.Context, o events.Offer) (p *Peer, err error) {
 	return p, p.negotiate(ctx, sdp)
 }
 
-// seatPeer makes p the connection of its seat. The room is made when it is the
-// first there.
-func (s *SFU) seatPeer(p *Peer, o events.Offer) error {
+// seatPeer makes p the connection of its seat, and returns those that are
+// replaced. The room is made when it is the first there.
+func (s *SFU) seatPeer(p *Peer, o events.Offer) (replaced []*Peer, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return events.Errorf(events.CodeNodeGone, "the node stops")
+		return nil, events.Errorf(events.CodeNodeGone, "the node stops")
 	}
 	room := s.rooms[o.Room]
 	if room == nil {
 		room = newRoom(s, o.Room)
 		s.rooms[o.Room] = room
 	}
+	for old := s.peers[p.seat]; old != nil; {
+		next := old.before
+		old.before = nil
+		if p.before == nil && o.From != "" && old.session == o.From && old.isOpen() {
+			p.before = old
+		} else {
+			replaced = append(replaced, old)
+		}
+		old = next
+	}
 	s.peers[p.seat] = p
 	s.ending.Add(1)
 	room.enter(p)
 	p.begin()
-	return nil
+	return replaced, nil
 }
 
-// forget takes p out of its seat and its room.
-func (s *SFU) forget(p *Peer) {
+// forget takes p out of its seat and its room. A connection that it was to take
+// the place of has the seat again, with the seat's revision. It returns that
+// revision, and whether p was the last connection of the seat.
+func (s *SFU) forget(p *Peer) (revision int64, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.peers[p.seat] == p {
+	switch now := s.peers[p.seat]; {
+	case now == p && p.before != nil:
+		p.before.revision = p.revision
+		s.peers[p.seat] = p.before
+	case now == p:
 		delete(s.peers, p.seat)
+		last = true
+	case now != nil && now.before == p:
+		now.before = nil
 	}
-	if p.room.leave(p) {
+	if p.room.leave(p, p.before) {
 		delete(s.rooms, p.room.name)
 	}
+	p.before = nil
+	return p.revision, last
 }
 
-func (s *SFU) peer(at seat) *Peer {
+// peer returns the connection of a seat, nil if there is none, and its revision.
+func (s *SFU) peer(at seat) (*Peer, int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.peers[at]
+	p := s.peers[at]
+	if p == nil {
+		return nil, 0
+	}
+	return p, p.revision
 }
 
 // Remove ends the connection of a participant if its revision is not above the
 // given one, and tells it the code; Left is told later. It reports true when
 // there is no connection of the participant at all.
 func (s *SFU) Remove(room, key string, revision int64, code events.Code) (absent bool) {
-	p := s.peer(seat{room, key})
+	s.mu.Lock()
+	p := s.peers[seat{room, key}]
+	ends := []*Peer{}
 	if p != nil && p.revision <= revision {
+		ends = append(ends, p)
+		if p.before != nil {
+			ends = append(ends, p.before)
+			p.before = nil
+		}
+	}
+	s.mu.Unlock()
+	for _, p := range ends {
 		p.end(ending{reason: events.LeftRemoved, code: code})
 	}
 	return p == nil

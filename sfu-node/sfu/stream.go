@@ -40,6 +40,7 @@ type stream struct {
 
 	mu      sync.Mutex
 	pub     *publication // as carries, for the packet path
+	heir    *publication // takes its place with a packet that may begin; see succeed.go
 	target  int          // the layer wanted
 	current int          // the layer being sent, or layer.None until a key frame
 	numbers layer.Rewriter
@@ -115,7 +116,7 @@ func (s *stream) carry(pub *publication, now time.Duration) {
 	}
 	s.carries, s.paused = pub, false
 	s.mu.Lock()
-	s.pub = pub
+	s.pub, s.heir = pub, nil
 	s.current, s.target = layer.None, layer.None
 	if s.kind == webrtc.RTPCodecTypeAudio {
 		s.target = layer.Count - 1
