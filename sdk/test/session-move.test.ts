@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { settleMs } from "../src/session.js";
+import { answer, error, joined, type Run } from "./session-run.js";
+
+describe("make before break", () => {
+  const old = { generation: 1 } as const;
+  const suspected = () => joined().feed({ type: "suspect", ...old });
+  const answeredAgain = (r: Run) => r.feed({ type: "alarm" }).feed({ type: "opened", dial: 2 }).told(answer("n-2"));
+  const admittedAgain = (r: Run) => answeredAgain(r).feed({ type: "reached", generation: 2 }).feed({ type: "admitted", generation: 2 });
+  const kept = (r: Run) => ("kept" in r.state ? r.state.kept?.generation : undefined);
+  const moved = () => joined().feed({ type: "move", ...old });
+
+  test("joined→suspect→reconnecting, the old connection kept and its node avoided", () => {
+    const r = suspected();
+    assert.deepEqual([r.state.name, kept(r), r.deeds], ["reconnecting", 1, ["prepare", "alarm"]]);
+    r.feed({ type: "alarm" }).feed({ type: "opened", dial: 2 });
+    assert.deepEqual(r.effects[0], { do: "ask", dial: 2, generation: 2, avoid: ["n-1"] });
+  });
+  test("an old connection that recovers before anything was asked wins", () => {
+    const r = suspected().feed({ type: "recovered", ...old });
+    assert.equal(r.state.name === "joined" && r.state.seat.generation, 1);
+    assert.deepEqual(r.deeds, ["hangUp", "discard", "silence"]);
+  });
+  test("one that recovers after the answer wins, too, and the new seat is given back", () => {
+    const r = answeredAgain(suspected()).feed({ type: "recovered", ...old });
+    assert.equal(r.state.name === "joined" && r.state.seat.node, "n-1");
+    assert.deepEqual(r.deeds, ["goodbye", "leave", "hangUp", "discard", "silence"]);
+  });
+  test("numbers are not used again after an attempt was given up", () => {
+    const r = suspected().feed({ type: "recovered", ...old }).feed({ type: "suspect", ...old });
+    assert.equal(r.generation, 3);
+  });
+  test("once the new connection stands, the old one has lost", () => {
+    const r = admittedAgain(suspected());
+    assert.deepEqual([r.state.name, r.alarm()], ["reconnecting", settleMs]);
+    assert.equal(r.feed({ type: "recovered", ...old }).state.name, "reconnecting");
+    r.feed({ type: "settled", generation: 2 });
+    assert.equal(r.state.name === "joined" && r.state.seat.node, "n-2");
+    assert.deepEqual(r.effects, [{ do: "goodbye", generation: 1 }, { do: "discard", generation: 1 }, { do: "silence" }]);
+  });
+  test("what does not come over in time is not waited for", () => {
+    const r = admittedAgain(suspected()).after(settleMs).feed({ type: "alarm" });
+    assert.equal(r.state.name === "joined" && r.state.seat.generation, 2);
+  });
+  test("an old connection that fails leaves the attempt as it is", () => {
+    const r = suspected().feed({ type: "lost", ...old, code: "node_unreachable", text: "" });
+    assert.deepEqual([r.state.name, kept(r), r.deeds], ["reconnecting", undefined, ["discard"]]);
+    assert.equal(r.generation, 2);
+  });
+  test("that the new session replaces the old one is no end, removal is", () => {
+    const r = answeredAgain(suspected()).feed({ type: "closing", ...old, code: "replaced", text: "" });
+    assert.equal(r.state.name, "reconnecting");
+    const out = answeredAgain(suspected()).feed({ type: "closing", ...old, code: "removed", text: "" });
+    assert.equal(out.end, "removed");
+    assert.ok(out.deeds.includes("discard"));
+  });
+  test("joined→move→moving→settled→joined", () => {
+    const r = moved();
+    assert.deepEqual([r.state.name, kept(r), r.deeds], ["moving", 1, ["prepare", "alarm"]]);
+    assert.equal(kept(admittedAgain(r)), 1);
+    r.feed({ type: "settled", generation: 2 });
+    assert.equal(r.state.name === "joined" && r.state.seat.node, "n-2");
+  });
+  test("a move that comes to nothing leaves everything as it was", () => {
+    const r = moved().feed({ type: "alarm" }).feed({ type: "opened", dial: 2 }).told(error("room_full"));
+    assert.equal(r.state.name === "joined" && r.state.seat.node, "n-1");
+    assert.deepEqual(r.deeds, ["leave", "hangUp", "discard", "silence"]);
+  });
+  test("a move while another session has taken over ends this one", () => {
+    const r = moved().feed({ type: "alarm" }).feed({ type: "opened", dial: 2 }).told(error("replaced"));
+    assert.equal(r.end, "replaced");
+    assert.ok(r.effects.some((e) => e.do === "discard" && e.generation === 1));
+  });
+  test("a node that dies during a move is seen to be dead", () => {
+    const r = moved().feed({ type: "suspect", ...old });
+    assert.deepEqual([r.state.name, kept(r), r.generation], ["reconnecting", 1, 2]);
+    assert.equal(r.feed({ type: "recovered", ...old }).state.name, "joined");
+  });
+  test("a new home that fails before it stands is avoided, and the old one kept", () => {
+    const r = answeredAgain(moved()).feed({ type: "lost", generation: 2, code: "node_unreachable", text: "" });
+    assert.deepEqual([r.state.name, kept(r)], ["moving", 1]);
+    r.after(1_000).feed({ type: "alarm" });
+    assert.deepEqual(r.effects[2], { do: "ask", dial: 2, generation: 3, avoid: ["n-2"] });
+  });
+  test("leaving in the middle says goodbye on both", () => {
+    const r = answeredAgain(moved()).feed({ type: "disconnect" });
+    assert.equal(r.end, "left");
+    assert.deepEqual(r.effects.filter((e) => e.do === "goodbye").map((e) => e.generation), [1, 2]);
+    assert.deepEqual(r.effects.filter((e) => e.do === "discard").map((e) => e.generation), [1, 2]);
+  });
+});
