@@ -129,6 +129,9 @@ func writesOf(c control.Change) ([]write, error) {
 	case control.PutDemand:
 		i, err := encodeDemand(c.Demand)
 		return put(i, err, attrRevision, c.If, num(c.If))
+	case control.Ring:
+		return one(write{key: bellKey(c.Region), update: "SET #t = :at", cond: "attribute_not_exists(#pk) OR #t <= :ago",
+			values: item{":at": millis(c.At), ":ago": millis(c.At.Add(-control.RingEvery))}})
 	case control.PutLaunch:
 		i, err := encodeLaunch(c.Launch)
 		return put(i, err, attrState, c.If, str(string(c.If)))

@@ -29,6 +29,7 @@ import (
 //	BEAT         NODE#node          BEAT
 //	WAIT         WAIT#region        room#key
 //	DEMAND       DEMAND#region      DEMAND
+//	BELL         BELL#region        BELL
 //	LAUNCH       DEMAND#region      LAUNCH#node
 //	RECORD       RECORD#region      id
 //
@@ -122,6 +123,8 @@ func waitKey(region string, r room.Name, k room.Key) itemKey {
 }
 
 func demandKey(region string) itemKey { return itemKey{"DEMAND#" + region, "DEMAND"} }
+
+func bellKey(region string) itemKey { return itemKey{"BELL#" + region, "BELL"} }
 
 func launchKey(region string, id room.NodeID) itemKey {
 	return itemKey{"DEMAND#" + region, "LAUNCH#" + string(id)}

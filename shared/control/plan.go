@@ -93,6 +93,9 @@ type Decision struct {
 	Inputs map[string]any
 }
 
+// RingEvery is the least time between two requests to look at who waits.
+const RingEvery = time.Second
+
 // Change is one conditioned write. Every kind says which condition justifies it;
 // where the condition does not hold nothing of the commit happens.
 type Change interface{ change() }
@@ -233,6 +236,12 @@ type (
 		Demand fleet.Demand
 		If     int64
 	}
+	// Ring notes that the fleet function is asked to look at who waits, if it has
+	// not been asked within the last [RingEvery].
+	Ring struct {
+		Region string
+		At     time.Time
+	}
 	// PutLaunch stores a launch if the stored state is If (empty: no launch).
 	PutLaunch struct {
 		Launch fleet.Launch
@@ -267,5 +276,6 @@ func (CheckBeat) change()         {}
 func (PutWait) change()           {}
 func (DeleteWait) change()        {}
 func (PutDemand) change()         {}
+func (Ring) change()              {}
 func (PutLaunch) change()         {}
 func (DeleteLaunch) change()      {}

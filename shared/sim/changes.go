@@ -55,6 +55,8 @@ func (s *Store) holds(c control.Change) bool {
 		return true
 	case control.PutDemand:
 		return s.demands[c.Demand.Region].Revision == c.If
+	case control.Ring:
+		return c.At.Sub(s.bells[c.Region]) >= control.RingEvery
 	case control.PutLaunch:
 		return s.launches[launchKey(c.Launch)].State == c.If
 	case control.DeleteLaunch:
@@ -131,6 +133,8 @@ func (s *Store) apply(c control.Change) {
 		s.records = append(s.records[max(0, len(s.records)-maxRecords):], c.Record)
 	case control.PutDemand:
 		s.demands[c.Demand.Region] = c.Demand
+	case control.Ring:
+		s.bells[c.Region] = c.At
 	case control.PutLaunch:
 		s.launches[launchKey(c.Launch)] = c.Launch
 	case control.DeleteLaunch:

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/fleet"
@@ -28,6 +29,7 @@ type Store struct {
 	waits        map[step.WaitKey]fleet.Wait
 	launches     map[step.LaunchKey]fleet.Launch
 	demands      map[string]fleet.Demand
+	bells        map[string]time.Time
 	records      []control.Record
 }
 
@@ -44,6 +46,7 @@ func NewStore() *Store {
 		waits:        map[step.WaitKey]fleet.Wait{},
 		launches:     map[step.LaunchKey]fleet.Launch{},
 		demands:      map[string]fleet.Demand{},
+		bells:        map[string]time.Time{},
 	}
 }
 

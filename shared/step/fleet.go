@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
@@ -37,11 +39,33 @@ func (w *World) launch(ctx context.Context, l fleet.Launch) {
 // decided on launches at the same time.
 const maxPasses = 5
 
+// secondLook is how long after its beginning a pass looks again: longer than the
+// time for which nobody else may ask for one, with room for clocks that differ.
+const secondLook = control.RingEvery + 250*time.Millisecond
+
 // Capacity serves those who wait, first come first served, and launches nodes
-// for those it cannot serve. Where another pass launched at the same time it
-// begins anew, so that what that one launched is counted, and what it did not
-// see is not forgotten.
+// for those it cannot serve. Who got in line less than [control.RingEvery] after
+// somebody else did could not ask for a pass of its own, so this one looks again
+// when that time is over.
 func (w *World) Capacity(ctx context.Context) error {
+	began := w.Now()
+	if err := w.line(ctx); err != nil {
+		return err
+	}
+	if err := w.Pause(ctx, max(began.Add(secondLook).Sub(w.Now()), 0)); err != nil {
+		return err
+	}
+	items, err := w.Store.Find(ctx, Waiting{w.Settings.Region})
+	if err != nil || len(items.Waits) == 0 {
+		return err
+	}
+	return w.line(ctx)
+}
+
+// line makes a pass over the line. Where another pass launched at the same time
+// it begins anew, so that what that one launched is counted, and what it did not
+// see is not forgotten.
+func (w *World) line(ctx context.Context) error {
 	for range maxPasses {
 		err := w.pass(ctx)
 		if !errors.Is(err, ErrConflict) {
@@ -52,6 +76,33 @@ func (w *World) Capacity(ctx context.Context) error {
 		}
 	}
 	return nil // those who were faster have seen what this one saw
+}
+
+// atOnce is how many who wait are served at a time. Who stands further back
+// begins when those before have been served, or cannot be.
+const atOnce = 16
+
+// serveAll serves a line in order, some at once, and returns those who are not
+// served, in order.
+func (w *World) serveAll(ctx context.Context, waits []fleet.Wait, landed []fleet.Node) ([]fleet.Wait, error) {
+	var left []fleet.Wait
+	for batch := range slices.Chunk(waits, atOnce) {
+		served, failed := make([]bool, len(batch)), make([]error, len(batch))
+		var all sync.WaitGroup
+		for i, wait := range batch {
+			all.Go(func() { served[i], failed[i] = w.serve(ctx, wait, landed) })
+		}
+		all.Wait()
+		if err := errors.Join(failed...); err != nil {
+			return nil, err
+		}
+		for i, wait := range batch {
+			if !served[i] {
+				left = append(left, wait)
+			}
+		}
+	}
+	return left, nil
 }
 
 func (w *World) pass(ctx context.Context) error {
@@ -71,14 +122,8 @@ func (w *World) pass(ctx context.Context) error {
 	slices.SortFunc(items.Waits, func(a, b fleet.Wait) int {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Key, b.Key))
 	})
-	for _, wait := range items.Waits {
-		served, err := w.serve(ctx, wait, landed)
-		if err != nil {
-			return err
-		}
-		if !served {
-			p.Waits = append(p.Waits, wait)
-		}
+	if p.Waits, err = w.serveAll(ctx, items.Waits, landed); err != nil {
+		return err
 	}
 	var failed error
 	for _, n := range landed {
@@ -167,6 +212,10 @@ func (w *World) serve(ctx context.Context, wait fleet.Wait, landed []fleet.Node)
 			served = ok
 			return plan, err
 		})
+	var told *events.Error
+	if errors.As(err, &told) && told.Code == events.CodeBusy {
+		return false, nil // others were faster again and again; it keeps its place
+	}
 	return served, err
 }
 
@@ -187,27 +236,56 @@ func (w *World) Sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var failed error
+	failed := errors.Join(w.sweepLaunches(ctx, demand.Launches, nodes.Nodes), w.sweepNodes(ctx, nodes.Nodes, instances))
+	known := map[room.NodeID]bool{}
 	for _, l := range demand.Launches {
-		noNode := !slices.ContainsFunc(nodes.Nodes, func(v fleet.View) bool { return v.Node.ID == l.ID })
+		known[l.ID] = true
+	}
+	for _, v := range nodes.Nodes {
+		known[v.Node.ID] = true
+	}
+	orphans := control.Orphans(instances, func(id room.NodeID) bool { return known[id] }, w.Now())
+	failed = errors.Join(failed, w.once(ctx, "sweep instances", orphans))
+	return errors.Join(failed, w.line(ctx))
+}
+
+func (w *World) sweepLaunches(ctx context.Context, launches []fleet.Launch, nodes []fleet.View) error {
+	var failed error
+	for _, l := range launches {
+		noNode := !slices.ContainsFunc(nodes, func(v fleet.View) bool { return v.Node.ID == l.ID })
 		failed = errors.Join(failed, w.once(ctx, "sweep launch", control.SweepLaunch(l, noNode, w.Now())))
 	}
-	blind := control.Blind(nodes.Nodes, w.Now())
-	for _, v := range nodes.Nodes {
-		failed = errors.Join(failed, w.sweepNode(ctx, v, instances, blind))
+	return failed
+}
+
+// sweptAtOnce is how many nodes a sweep looks at at a time: with three requests
+// for each, a thousand nodes take seconds.
+const sweptAtOnce = 32
+
+func (w *World) sweepNodes(ctx context.Context, nodes []fleet.View, instances []control.Instance) error {
+	of := map[room.NodeID][]control.Instance{}
+	for _, i := range instances {
+		of[i.Node] = append(of[i.Node], i)
 	}
-	known := func(id room.NodeID) bool {
-		return slices.ContainsFunc(demand.Launches, func(l fleet.Launch) bool { return l.ID == id }) ||
-			slices.ContainsFunc(nodes.Nodes, func(v fleet.View) bool { return v.Node.ID == id })
+	blind := control.Blind(nodes, w.Now())
+	failed := make([]error, len(nodes))
+	slots := make(chan struct{}, sweptAtOnce)
+	var all sync.WaitGroup
+	for i, v := range nodes {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			failed[i] = w.sweepNode(ctx, v, of[v.Node.ID], blind)
+		})
 	}
-	failed = errors.Join(failed, w.once(ctx, "sweep instances", control.Orphans(instances, known, w.Now())))
-	return errors.Join(failed, w.Capacity(ctx))
+	all.Wait()
+	return errors.Join(failed...)
 }
 
 func (w *World) sweepNode(ctx context.Context, v fleet.View, instances []control.Instance, blind bool) error {
 	s := control.NodeSweep{View: v, Blind: blind, Rooms: map[room.Name]room.Room{}}
 	for i := range instances {
-		if instances[i].Node == v.Node.ID && (s.Instance == nil || s.Instance.Gone) {
+		if s.Instance == nil || s.Instance.Gone {
 			s.Instance = &instances[i]
 		}
 	}
@@ -217,18 +295,15 @@ func (w *World) sweepNode(ctx context.Context, v fleet.View, instances []control
 			return err
 		}
 		s.Blocks = items.Blocks
-		keys := map[room.Name]Key{}
+		var keys []Key
 		for _, b := range s.Blocks {
-			keys[b.Room] = RoomKey{b.Room}
+			keys = append(keys, RoomKey{b.Room})
 		}
-		for name, key := range keys {
-			items, err := w.Store.Get(ctx, true, key)
-			if err != nil {
-				return err
-			}
-			if r := first(items.Rooms); r != nil {
-				s.Rooms[name] = *r
-			}
+		if items, err = w.Store.Get(ctx, true, keys...); err != nil {
+			return err
+		}
+		for _, r := range items.Rooms {
+			s.Rooms[r.Name] = r
 		}
 	}
 	return w.once(ctx, "sweep node", control.Sweep(s, w.Now(), w.Settings))

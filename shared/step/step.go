@@ -109,11 +109,24 @@ func (w *World) tell(ctx context.Context, plan control.Plan) error {
 		}
 	}
 	if plan.Capacity != "" {
-		if err := w.Bus.RequestCapacity(ctx, w.Settings.Region, plan.Capacity); err != nil {
-			w.Log.Error("request capacity", "reason", plan.Capacity, "error", err)
-		}
+		w.ring(ctx, plan.Capacity)
 	}
 	return nil
+}
+
+// ring asks the fleet function to look at who waits, at most once a second. Who
+// comes within that second is seen all the same: see [World.Capacity].
+func (w *World) ring(ctx context.Context, reason string) {
+	err := w.Store.Commit(ctx, []control.Change{control.Ring{Region: w.Settings.Region, At: w.Now()}})
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrBusy) {
+		return // somebody else has rung, or many ring at this moment
+	}
+	if err == nil {
+		err = w.Bus.RequestCapacity(ctx, w.Settings.Region, reason)
+	}
+	if err != nil {
+		w.Log.Error("request capacity", "reason", reason, "error", err)
+	}
 }
 
 // send posts a message to the first of the connections that takes it.

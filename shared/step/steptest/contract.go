@@ -33,6 +33,7 @@ func Run(t *testing.T, make func(t *testing.T) step.Store) {
 		"beats":        (*suite).beats,
 		"waits":        (*suite).waits,
 		"launches":     (*suite).launches,
+		"bell":         (*suite).bell,
 		"candidates":   (*suite).candidates,
 		"records":      (*suite).records,
 		"together":     (*suite).together,

@@ -59,6 +59,18 @@ func (s *suite) waits() {
 	s.conflicts("leave again", control.DeleteWait{Region: w.Region, Room: w.Room, Key: w.Key, If: "s2"})
 }
 
+func (s *suite) bell() {
+	ring := func(after time.Duration) control.Change {
+		return control.Ring{Region: "r-" + s.tag, At: now.Add(after)}
+	}
+	s.does("first", ring(0))
+	s.conflicts("at the same time", ring(0))
+	s.conflicts("within the second", ring(control.RingEvery-time.Millisecond))
+	s.does("a second later", ring(control.RingEvery))
+	s.conflicts("late", ring(0))
+	s.does("elsewhere", control.Ring{Region: "r-x-" + s.tag, At: now})
+}
+
 func (s *suite) launches() {
 	region := "r-" + s.tag
 	l := fleet.Launch{ID: s.nodeID(0), Region: region, Type: "c7g.large", Capacity: room.Load{Kbps: 1, PPS: 2}, State: fleet.Asked, Attempt: 1,
