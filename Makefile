@@ -13,7 +13,7 @@ FUNCTIONS := authorize participant node fleet rooms
 LAMBDA := CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 GO_FILES = $(shell find . -name '*.go' -not -path './sdk/node_modules/*' -not -path './build/*')
 
-.PHONY: help dev test check bench why build package types clean FORCE
+.PHONY: help dev test check bench why build package synth deploy destroy types clean FORCE
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -43,7 +43,17 @@ why: setup-dev ## Explain decisions about nodes from lines of a log (LINE='...' 
 
 build: $(FUNCTIONS:%=build/local/%/bootstrap) build/local/sfu-node build/local/spillway-local demo ## Build everything for this machine into build/local
 
-package: $(FUNCTIONS:%=build/lambda/%/bootstrap) ## Build the Lambda functions for linux/arm64 into build/lambda
+package: $(FUNCTIONS:%=build/lambda/%/bootstrap) build/lambda/secrets/bootstrap build/node/sfu-node ## Build what is deployed, for linux/arm64, into build/lambda and build/node
+
+synth: setup-node package ## Write the CloudFormation templates into build/cdk.out, without an AWS account
+	@go run ./infra
+	@for t in build/cdk.out/*.template.json; do echo "$$t: $$(grep -c '^   "Type": "AWS::' $$t) resources"; done
+
+deploy: ## Deploy into the AWS account whose credentials are set (SETTINGS=spillway.json)
+	@scripts/deploy deploy
+
+destroy: ## Remove a deployment (SETTINGS=spillway.json)
+	@scripts/deploy destroy
 
 types: ## Write sdk/src/events.ts from package events
 	@mkdir -p build
@@ -58,6 +68,12 @@ build/local/%/bootstrap: FORCE
 
 build/lambda/%/bootstrap: FORCE
 	@GOOS=linux GOARCH=arm64 $(LAMBDA) -o $@ ./functions/$*
+
+build/lambda/secrets/bootstrap: FORCE
+	@GOOS=linux GOARCH=arm64 $(LAMBDA) -o $@ ./infra/secrets
+
+build/node/sfu-node: FORCE
+	@GOOS=linux GOARCH=arm64 CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ ./sfu-node
 
 build/local/sfu-node: FORCE
 	@go build -trimpath -o $@ ./sfu-node

@@ -51,6 +51,9 @@ var arrows = []struct {
 	{"sfu-node/layer", "", "packet arithmetic, tested without a packet's world"},
 	{"sfu-node/speaker", "", "who speaks follows from audio levels and time alone"},
 	{"sfu-node/...", "events sfu-node/...", "a node knows the control plane by its messages only"},
+	{"infra/settings", "shared/price", "what may be chosen is checked before anything is built on it"},
+	{"infra/secrets", "shared/cloud", "secrets are made where they are read"},
+	{"infra", "events shared/cloud infra/settings", "the deployment is made of the names and shapes that the code uses, and of no others"},
 	{"infra/local/...", "events shared/token shared/cloud infra/local/...", "stand-ins for AWS must not share code with what is tested on them, except names of settings and what mints tokens"},
 	{"bench/...", "bench events shared/token infra/local/harness sfu-node/lightpeer", "a measurement is made from outside, by the contract"},
 }

@@ -77,7 +77,7 @@ func (d *stack) addRoutes() {
 			"ThrottlingRateLimit": d.settings.Connects, "ThrottlingBurstLimit": d.settings.Connects}},
 	})
 	for _, r := range last { // the settings of a route need the route
-		s.AddDependency(r)
+		s.AddResourceDependency(r, nil)
 	}
 	d.addHTTPRoutes()
 }
@@ -116,7 +116,7 @@ func (d *stack) addHTTPRoutes() {
 		AccessLogSettings: &awsapigatewayv2.CfnStage_AccessLogSettingsProperty{DestinationArn: log.AttrArn(),
 			Format: jsii.String(`{"time":"$context.requestTime","ip":"$context.identity.sourceIp","method":"$context.httpMethod","path":"$context.path","status":"$context.status","ms":"$context.responseLatency","request":"$context.requestId"}`)},
 	})
-	s.AddDependency(route)
+	s.AddResourceDependency(route, nil)
 }
 
 // integrate makes a function the target of an API's routes.

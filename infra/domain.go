@@ -12,12 +12,16 @@ func (d *stack) addDomain() {
 	if d.settings.Domain.Name == "" {
 		return
 	}
+	tags := map[string]*string{}
+	for name, value := range d.tags() {
+		tags[name] = jsii.String(value)
+	}
 	for _, api := range []struct{ id, name, stage string }{
 		{"Socket", d.settings.Domain.Name, stage},
 		{"Http", "api." + d.settings.Domain.Name, "$default"},
 	} {
 		name := awsapigatewayv2.NewCfnDomainName(d.scope, jsii.String(api.id+"Name"), &awsapigatewayv2.CfnDomainNameProps{
-			DomainName: jsii.String(api.name), Tags: d.tags(),
+			DomainName: jsii.String(api.name), Tags: &tags,
 			DomainNameConfigurations: []*awsapigatewayv2.CfnDomainName_DomainNameConfigurationProperty{{
 				CertificateArn: jsii.String(d.settings.Domain.CertificateARN), EndpointType: jsii.String("REGIONAL"), SecurityPolicy: jsii.String("TLS_1_2")}}})
 		id := d.socketAPI

@@ -16,6 +16,7 @@ func main() {
 	config, secrets := wire.MustLoad(context.Background(), "fleet", cloud.RootParameter)
 	world := config.World(secrets.Root)
 	world.Instances = cloud.NewFleet(config.AWS, cloud.FleetConfig{
+		Program: config.Program, Version: config.TemplateVersion, SpotPercent: config.SpotPercent, Tags: config.Tags,
 		Stack: config.Stack, Template: config.Template, Subnets: config.Subnets, SocketURL: config.SocketURL, Tokens: secrets.Root, Log: config.Log})
 	lambda.Start(waker{world, config.Log}.wake)
 }

@@ -36,6 +36,7 @@ type Config struct {
 	CallbackURL string
 	SocketURL   string
 	Template    string
+	Launching
 	// Subnets are those to launch nodes in, by zone.
 	Subnets  map[string]string
 	Settings control.Settings
@@ -74,6 +75,9 @@ func Load(function string) (Config, error) {
 		return Config{}, err
 	}
 	if c.AWS, err = cloud.FromEnvironment(); err != nil {
+		return Config{}, err
+	}
+	if c.Launching, err = launching(); err != nil {
 		return Config{}, err
 	}
 	c.Settings.Region = c.AWS.Region

@@ -28,7 +28,6 @@ func TestWrongSettingsAreRefusedWithASentence(t *testing.T) {
 		{`{"budgetPerHour": -1}`, "budgetPerHour is -1"},
 		{`{"idleMinutes": 0}`, "idleMinutes is 0"},
 		{`{"idleMinutes": 1441}`, "idleMinutes is 1441"},
-		{`{"spareSeats": -1}`, "spareSeats is -1"},
 		{`{"spotPercent": 101}`, "spotPercent is 101"},
 		{`{"mediaPort": 443}`, "mediaPort is 443"},
 		{`{"domain": {"hostedZoneId": "Z0123456789"}}`, "need a domain.name"},
@@ -73,8 +72,8 @@ func TestLimitsOfSettingsAreTaken(t *testing.T) {
 	for _, document := range []string{
 		`{}`,
 		`{"stack": "a234567890123456789-"}`,
-		`{"zones": 1, "maxNodes": 1, "budgetPerHour": 0, "idleMinutes": 1, "spareSeats": 0, "spotPercent": 0, "mediaPort": 1024, "concurrency": 10, "connectsPerSecond": 1, "messagesPerSecond": 10}`,
-		`{"zones": 6, "maxNodes": 1000, "budgetPerHour": 100000, "idleMinutes": 1440, "spareSeats": 10000, "spotPercent": 100, "mediaPort": 65535, "concurrency": 100000, "connectsPerSecond": 10000, "messagesPerSecond": 100000}`,
+		`{"zones": 1, "maxNodes": 1, "budgetPerHour": 0, "idleMinutes": 1, "spotPercent": 0, "mediaPort": 1024, "concurrency": 10, "connectsPerSecond": 1, "messagesPerSecond": 10}`,
+		`{"zones": 6, "maxNodes": 1000, "budgetPerHour": 100000, "idleMinutes": 1440, "spotPercent": 100, "mediaPort": 65535, "concurrency": 100000, "connectsPerSecond": 10000, "messagesPerSecond": 100000}`,
 		`{"regions": ["us-gov-west-1", "ap-southeast-2"]}`,
 		`{"domain": {"name": "rtc.example.com", "certificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/0a-1", "hostedZoneId": "Z0123456789"}, "regions": ["eu-west-1"]}`,
 	} {

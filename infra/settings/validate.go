@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spillway-sfu/spillway/shared/placement"
+	"github.com/spillway-sfu/spillway/shared/price"
 )
 
 var (
@@ -33,7 +33,6 @@ func (s Settings) Validate() error {
 		within("maxNodes", s.MaxNodes, 1, 1000),
 		between("budgetPerHour", s.BudgetPerHour, 0, 100_000),
 		within("idleMinutes", s.IdleMinutes, 1, 1440),
-		within("spareSeats", s.SpareSeats, 0, 10_000),
 		within("spotPercent", s.SpotPercent, 0, 100),
 		within("mediaPort", s.MediaPort, 1024, 65535),
 		s.domain(),
@@ -73,7 +72,7 @@ func (s Settings) types() error {
 		return fmt.Errorf("instanceTypes has %d entries, expected 1 to 8", len(s.InstanceTypes))
 	}
 	for i, t := range s.InstanceTypes {
-		if _, err := placement.Type(t); err != nil {
+		if _, err := price.Type(t); err != nil {
 			return fmt.Errorf("instanceTypes: %w", err)
 		}
 		if slices.Contains(s.InstanceTypes[:i], t) {

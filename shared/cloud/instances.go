@@ -1,10 +1,14 @@
 package cloud
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -43,6 +47,10 @@ type Fleet struct {
 	tokens   NodeTokens
 	log      *slog.Logger
 	subnets  map[string]string
+	node     NodeProgram
+	version  string
+	spot     int
+	tags     map[string]string
 }
 
 var _ step.Instances = (*Fleet)(nil)
@@ -57,13 +65,23 @@ type FleetConfig struct {
 	// Subnets are those to launch in, by zone. In a zone without one it is the
 	// default VPC's.
 	Subnets map[string]string
-	Tokens  NodeTokens
-	Log     *slog.Logger
+	// Program is what an instance fetches and runs; the zero one leaves that to
+	// the machine image.
+	Program NodeProgram
+	// Version is the launch template's; empty means its default one.
+	Version string
+	// SpotPercent is the share of launches that ask for a spot instance first.
+	SpotPercent int
+	// Tags are further tags of instances and volumes.
+	Tags   map[string]string
+	Tokens NodeTokens
+	Log    *slog.Logger
 }
 
 // NewFleet returns the instances of a stack.
 func NewFleet(cfg aws.Config, c FleetConfig) *Fleet {
-	return &Fleet{ec2.NewFromConfig(cfg), c.Stack, c.Template, c.SocketURL, c.Tokens, c.Log, c.Subnets}
+	return &Fleet{ec2.NewFromConfig(cfg), c.Stack, c.Template, c.SocketURL, c.Tokens, c.Log, c.Subnets,
+		c.Program, cmp.Or(c.Version, "$Default"), c.SpotPercent, c.Tags}
 }
 
 // Launch implements [step.Instances]. Everything in the request follows from
@@ -75,24 +93,24 @@ func (f *Fleet) Launch(ctx context.Context, l fleet.Launch) control.LaunchOutcom
 		f.log.Error("mint node token", "node", l.ID, "error", err)
 		return control.LaunchOutcome{}
 	}
-	data, err := Boot{SocketURL: f.socket, Node: l.ID, Token: token}.UserData()
+	data, err := Boot{SocketURL: f.socket, Node: l.ID, Token: token, Program: f.node}.UserData()
 	if err != nil {
 		f.log.Error("render user data", "node", l.ID, "error", err)
 		return control.LaunchOutcome{}
 	}
-	tags := []types.Tag{
-		{Key: aws.String("Name"), Value: aws.String("spillway-" + f.stack + "-" + string(l.ID))},
-		{Key: aws.String(TagStack), Value: aws.String(f.stack)},
-		{Key: aws.String(TagNode), Value: aws.String(string(l.ID))},
-	}
+	tags := f.tagsOf(l)
 	in := &ec2.RunInstancesInput{
-		LaunchTemplate: &types.LaunchTemplateSpecification{LaunchTemplateName: &f.template, Version: aws.String("$Default")},
+		LaunchTemplate: &types.LaunchTemplateSpecification{LaunchTemplateName: &f.template, Version: &f.version},
 		InstanceType:   types.InstanceType(l.Type), MinCount: aws.Int32(1), MaxCount: aws.Int32(1),
 		ClientToken:                       aws.String(fmt.Sprintf("%s-%d", l.ID, l.Attempt)),
 		UserData:                          aws.String(base64.StdEncoding.EncodeToString([]byte(data))),
 		InstanceInitiatedShutdownBehavior: types.ShutdownBehaviorTerminate,
 		TagSpecifications: []types.TagSpecification{
 			{ResourceType: types.ResourceTypeInstance, Tags: tags}, {ResourceType: types.ResourceTypeVolume, Tags: tags}},
+	}
+	if f.asksSpot(l) {
+		in.InstanceMarketOptions = &types.InstanceMarketOptionsRequest{MarketType: types.MarketTypeSpot,
+			SpotOptions: &types.SpotMarketOptions{SpotInstanceType: types.SpotInstanceTypeOneTime, InstanceInterruptionBehavior: types.InstanceInterruptionBehaviorTerminate}}
 	}
 	if subnet := f.subnets[l.Zone]; subnet != "" {
 		in.SubnetId = &subnet // which says the zone too
@@ -110,6 +128,28 @@ func (f *Fleet) Launch(ctx context.Context, l fleet.Launch) control.LaunchOutcom
 	}
 	f.log.Info("instance launched", "node", l.ID, "instance", aws.ToString(out.Instances[0].InstanceId), "type", l.Type, "why", l.Why)
 	return control.LaunchOutcome{Instance: aws.ToString(out.Instances[0].InstanceId)}
+}
+
+// tagsOf returns the tags of a launch's instance and volume, in an order that
+// does not change: the request must not.
+func (f *Fleet) tagsOf(l fleet.Launch) []types.Tag {
+	var tags []types.Tag
+	for _, name := range slices.Sorted(maps.Keys(f.tags)) {
+		tags = append(tags, types.Tag{Key: aws.String(name), Value: aws.String(f.tags[name])})
+	}
+	return append(tags,
+		types.Tag{Key: aws.String("Name"), Value: aws.String("spillway-" + f.stack + "-" + string(l.ID))},
+		types.Tag{Key: aws.String(TagStack), Value: aws.String(f.stack)},
+		types.Tag{Key: aws.String(TagNode), Value: aws.String(string(l.ID))})
+}
+
+// asksSpot reports whether a launch asks for a spot instance: its first attempt,
+// for the share of launches that the id's hash falls into. What was refused once
+// is asked for on demand.
+func (f *Fleet) asksSpot(l fleet.Launch) bool {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(l.ID)) // a hash cannot fail
+	return l.Attempt <= 1 && int(h.Sum32()%100) < f.spot
 }
 
 // Terminate implements [step.Instances]. A node's instances are found by their

@@ -61,7 +61,7 @@ const (
 	attrSeq        = "q"
 
 	indexCandidates = "candidates"
-	indexBy         = "by"
+	indexBy         = "lists" // three letters at least, as DynamoDB wants
 )
 
 // CreateTableInput describes the table with its indexes. The deployed stack

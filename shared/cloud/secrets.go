@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
 // Names of a deployment's secrets, all SecureStrings in SSM.
@@ -39,4 +40,32 @@ func LoadSecrets(ctx context.Context, cfg aws.Config, parameters ...string) (map
 		values[aws.ToString(p.Name)] = aws.ToString(p.Value)
 	}
 	return values, nil
+}
+
+// MakeSecrets makes those of the parameters that do not exist, as SecureStrings;
+// what exists stays as it is.
+func MakeSecrets(ctx context.Context, cfg aws.Config, values, tags map[string]string) error {
+	api := ssm.NewFromConfig(cfg)
+	var list []types.Tag
+	for k, v := range tags {
+		list = append(list, types.Tag{Key: &k, Value: &v})
+	}
+	for name, value := range values {
+		_, err := api.PutParameter(ctx, &ssm.PutParameterInput{Name: &name, Value: &value, Type: types.ParameterTypeSecureString, Tags: list})
+		if err != nil && codeOf(err) != "ParameterAlreadyExists" {
+			return fmt.Errorf("make secret %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// DeleteSecrets removes a deployment's secrets; those that are gone are no
+// error.
+func DeleteSecrets(ctx context.Context, cfg aws.Config, stack string) error {
+	_, err := ssm.NewFromConfig(cfg).DeleteParameters(ctx, &ssm.DeleteParametersInput{
+		Names: []string{JoinKeysParameter(stack), APIKeysParameter(stack), RootParameter(stack)}})
+	if err != nil {
+		return fmt.Errorf("delete secrets: %w", err)
+	}
+	return nil
 }

@@ -129,7 +129,7 @@ func (s *Store) candidates(ctx context.Context, q step.Candidates) (step.Items, 
 	return step.Items{Nodes: sortedByAvailable(fit)}, nil
 }
 
-// byIndex reads all items of one partition of the index "by".
+// byIndex reads all items of one partition of the index "lists".
 func (s *Store) byIndex(ctx context.Context, by string) (step.Items, error) {
 	found, err := s.query(ctx, &dynamodb.QueryInput{
 		TableName: &s.table, IndexName: aws.String(indexBy),

@@ -75,7 +75,7 @@ func indexUnits(w write) float64 {
 	units := 0.0
 	switch kind := kindOf(w.key); {
 	case w.item == nil && w.update == "" && (kind == "ROOM" || kind == "BLOCK" || kind == "NODE"):
-		units++ // leaves the index "by"
+		units++ // leaves the index "lists"
 	case w.item != nil && w.item[attrBy] != nil && strings.Contains(w.cond, "attribute_not_exists"):
 		units++ // enters it
 	}

@@ -1,11 +1,22 @@
 package cloud
 
 import (
+	_ "embed"
 	"fmt"
 	"strings"
 
 	"github.com/spillway-sfu/spillway/shared/room"
 )
+
+// NodeProgram is what an instance of a plain machine image fetches and runs. The
+// zero one means that the machine image, or whoever stands in for it, provides
+// for booting.
+type NodeProgram struct {
+	// URL is an object's in S3, SHA256 its checksum in hexadecimal digits.
+	URL, SHA256 string
+	Port        int    // of media
+	Log         string // level
+}
 
 // Boot is what a node is told at launch.
 type Boot struct {
@@ -13,19 +24,26 @@ type Boot struct {
 	SocketURL string
 	Node      room.NodeID
 	// Token admits this node and no other.
-	Token string
+	Token   string
+	Program NodeProgram
 }
 
+//go:embed boot.sh
+var bootScript string
+
 // UserData renders what an instance runs first: a script that writes the node's
-// configuration and goes on with what the machine image, or whoever stands in
-// for it, provides for booting.
+// configuration and goes on with SPILLWAY_BOOT where that is set, else with
+// fetching the program. Cloud-init runs it as a boothook, seconds before it would
+// run a plain script.
 func (b Boot) UserData() (string, error) {
-	for name, v := range map[string]string{"socket URL": b.SocketURL, "node": string(b.Node), "token": b.Token} {
+	for name, v := range map[string]string{"socket URL": b.SocketURL, "node": string(b.Node), "token": b.Token,
+		"program": b.Program.URL + ".", "checksum": b.Program.SHA256 + ".", "log level": b.Program.Log + "."} {
 		if v == "" || strings.ContainsAny(v, "\n\r'\"\\$` ") {
 			return "", fmt.Errorf("%s cannot stand in user data", name)
 		}
 	}
-	return fmt.Sprintf(`#!/bin/sh
+	return fmt.Sprintf(`#cloud-boothook
+#!/bin/sh
 set -eu
 umask 077
 etc="${SPILLWAY_ETC:-/etc/spillway}"
@@ -35,6 +53,7 @@ SPILLWAY_URL=%s
 SPILLWAY_NODE=%s
 SPILLWAY_TOKEN=%s
 END
-exec "${SPILLWAY_BOOT:-/opt/spillway/boot}"
-`, b.SocketURL, b.Node, b.Token), nil
+[ -z "${SPILLWAY_BOOT:-}" ] || exec "$SPILLWAY_BOOT"
+program='%s' sha256='%s' port='%d' log='%s'
+%s`, b.SocketURL, b.Node, b.Token, b.Program.URL, b.Program.SHA256, b.Program.Port, b.Program.Log, bootScript), nil
 }

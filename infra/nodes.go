@@ -1,0 +1,141 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-cdk-go/awscdk/v2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsec2"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awsiam"
+	"github.com/aws/aws-cdk-go/awscdk/v2/awss3assets"
+	"github.com/aws/jsii-runtime-go"
+
+	"github.com/spillway-sfu/spillway/shared/cloud"
+)
+
+// image is Amazon's minimal image of Amazon Linux 2023 for arm64, as of the
+// deployment: it changes when somebody deploys, not from one node to the next.
+// It has no SSM agent and no way in.
+const image = "/aws/service/ami-amazon-linux-latest/al2023-ami-minimal-kernel-default-arm64"
+
+// template is the launch template of nodes.
+type template struct {
+	id, version *string
+	role        *string // arn
+	group       *string // id
+}
+
+// addNodes makes everything that an instance is launched with and into: public
+// subnets alone, because a node's media goes to the internet, and a NAT gateway
+// would bill every hour and every byte.
+func (d *stack) addNodes() {
+	vpc := d.addNetwork()
+	group := awsec2.NewCfnSecurityGroup(d.scope, jsii.String("Media"), &awsec2.CfnSecurityGroupProps{
+		GroupDescription: jsii.String("Media of participants, and pipes between nodes"), VpcId: vpc.AttrVpcId(), Tags: d.tagList(),
+		SecurityGroupIngress: []any{
+			ingress("udp", d.settings.MediaPort, "Media over UDP"), ingress("tcp", 443, "Media over TCP, for networks without UDP")},
+		SecurityGroupEgress: []any{&awsec2.CfnSecurityGroup_EgressProperty{IpProtocol: jsii.String("-1"), CidrIp: jsii.String("0.0.0.0/0"),
+			Description: jsii.String("Participants are anywhere, at any port")}}})
+	awsec2.NewCfnSecurityGroupIngress(d.scope, jsii.String("Pipes"), &awsec2.CfnSecurityGroupIngressProps{
+		GroupId: group.AttrGroupId(), SourceSecurityGroupId: group.AttrGroupId(), IpProtocol: jsii.String("udp"),
+		FromPort: jsii.Number(1024), ToPort: jsii.Number(65535), Description: jsii.String("Pipes between nodes")})
+	d.asset = awss3assets.NewAsset(d.scope, jsii.String("NodeProgram"), &awss3assets.AssetProps{Path: &d.packages.Node})
+	role := d.role("Instance", "ec2.amazonaws.com", nil,
+		allow([]string{"s3:GetObject"}, jsii.String(fmt.Sprintf("arn:%s:s3:::%s/%s", *d.scope.Partition(), *d.asset.S3BucketName(), *d.asset.S3ObjectKey()))))
+	profile := awsiam.NewCfnInstanceProfile(d.scope, jsii.String("InstanceProfile"), &awsiam.CfnInstanceProfileProps{Roles: &[]any{role.Ref()}})
+	ami := awscdk.NewCfnParameter(d.scope, jsii.String("Image"), &awscdk.CfnParameterProps{
+		Type: jsii.String("AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>"), Default: jsii.String(image), Description: jsii.String("Where AWS publishes the nodes' image")})
+	var tagged []any
+	for _, kind := range []string{"instance", "volume"} {
+		tagged = append(tagged, &awsec2.CfnLaunchTemplate_TagSpecificationProperty{ResourceType: jsii.String(kind), Tags: d.tagList()})
+	}
+	lt := awsec2.NewCfnLaunchTemplate(d.scope, jsii.String("Nodes"), &awsec2.CfnLaunchTemplateProps{
+		LaunchTemplateName: d.name(),
+		LaunchTemplateData: &awsec2.CfnLaunchTemplate_LaunchTemplateDataProperty{
+			ImageId: ami.ValueAsString(), SecurityGroupIds: &[]*string{group.AttrGroupId()},
+			IamInstanceProfile: &awsec2.CfnLaunchTemplate_IamInstanceProfileProperty{Arn: profile.AttrArn()},
+			MetadataOptions: &awsec2.CfnLaunchTemplate_MetadataOptionsProperty{HttpTokens: jsii.String("required"),
+				HttpPutResponseHopLimit: jsii.Number(1), HttpEndpoint: jsii.String("enabled"), InstanceMetadataTags: jsii.String("disabled")},
+			BlockDeviceMappings: []any{&awsec2.CfnLaunchTemplate_BlockDeviceMappingProperty{DeviceName: jsii.String("/dev/xvda"),
+				Ebs: &awsec2.CfnLaunchTemplate_EbsProperty{VolumeSize: jsii.Number(4), VolumeType: jsii.String("gp3"), Encrypted: true, DeleteOnTermination: true}}},
+			InstanceInitiatedShutdownBehavior: jsii.String("terminate"), TagSpecifications: tagged,
+		}})
+	d.template = &template{lt.Ref(), lt.AttrLatestVersionNumber(), role.AttrArn(), group.AttrGroupId()}
+}
+
+func ingress(protocol string, port int, why string) *awsec2.CfnSecurityGroup_IngressProperty {
+	return &awsec2.CfnSecurityGroup_IngressProperty{IpProtocol: &protocol, FromPort: jsii.Number(port), ToPort: jsii.Number(port),
+		CidrIp: jsii.String("0.0.0.0/0"), Description: &why}
+}
+
+// addNetwork makes a VPC with a public subnet in each zone.
+func (d *stack) addNetwork() awsec2.CfnVPC {
+	vpc := awsec2.NewCfnVPC(d.scope, jsii.String("Vpc"), &awsec2.CfnVPCProps{CidrBlock: jsii.String("10.70.0.0/16"),
+		EnableDnsSupport: true, EnableDnsHostnames: true, Tags: d.tagList()})
+	gateway := awsec2.NewCfnInternetGateway(d.scope, jsii.String("Gateway"), &awsec2.CfnInternetGatewayProps{Tags: d.tagList()})
+	attached := awsec2.NewCfnVPCGatewayAttachment(d.scope, jsii.String("GatewayAttachment"), &awsec2.CfnVPCGatewayAttachmentProps{
+		VpcId: vpc.AttrVpcId(), InternetGatewayId: gateway.AttrInternetGatewayId()})
+	routes := awsec2.NewCfnRouteTable(d.scope, jsii.String("Routes"), &awsec2.CfnRouteTableProps{VpcId: vpc.AttrVpcId(), Tags: d.tagList()})
+	out := awsec2.NewCfnRoute(d.scope, jsii.String("Internet"), &awsec2.CfnRouteProps{
+		RouteTableId: routes.AttrRouteTableId(), DestinationCidrBlock: jsii.String("0.0.0.0/0"), GatewayId: gateway.AttrInternetGatewayId()})
+	out.AddResourceDependency(attached, nil)
+	for i := range d.settings.Zones {
+		subnet := awsec2.NewCfnSubnet(d.scope, jsii.String(fmt.Sprintf("Subnet%d", i)), &awsec2.CfnSubnetProps{VpcId: vpc.AttrVpcId(),
+			CidrBlock: jsii.String(fmt.Sprintf("10.70.%d.0/20", 16*i)), MapPublicIpOnLaunch: true, Tags: d.tagList(),
+			AvailabilityZone: awscdk.Fn_Select(jsii.Number(i), awscdk.Fn_GetAzs(nil))})
+		awsec2.NewCfnSubnetRouteTableAssociation(d.scope, jsii.String(fmt.Sprintf("Subnet%dRoutes", i)), &awsec2.CfnSubnetRouteTableAssociationProps{
+			SubnetId: subnet.AttrSubnetId(), RouteTableId: routes.AttrRouteTableId()})
+		d.subnets = append(d.subnets, subnet)
+	}
+	return vpc
+}
+
+// launchEnvironment tells the fleet function how to launch.
+func (d *stack) launchEnvironment(env map[string]*string) {
+	var zones []string
+	for _, s := range d.subnets {
+		zones = append(zones, *s.AttrAvailabilityZone()+"="+*s.AttrSubnetId())
+	}
+	env["SPILLWAY_LAUNCH_TEMPLATE"], env["SPILLWAY_LAUNCH_TEMPLATE_VERSION"] = d.name(), d.template.version
+	env["SPILLWAY_ZONES"] = jsii.String(strings.Join(zones, ","))
+	env["SPILLWAY_NODE_PROGRAM"] = jsii.String(fmt.Sprintf("https://%s.s3.%s.%s/%s", *d.asset.S3BucketName(), *d.scope.Region(), *d.scope.UrlSuffix(), *d.asset.S3ObjectKey()))
+	env["SPILLWAY_NODE_SHA256"] = jsii.String(d.node.sha256)
+	env["SPILLWAY_SPOT_PERCENT"] = jsii.String(fmt.Sprint(d.settings.SpotPercent))
+	env["SPILLWAY_MEDIA_PORT"] = jsii.String(fmt.Sprint(d.settings.MediaPort))
+	if len(d.settings.Tags) > 0 {
+		tags, err := json.Marshal(d.settings.Tags)
+		if err != nil {
+			panic(err) // strings that are no JSON
+		}
+		env["SPILLWAY_TAGS"] = jsii.String(string(tags))
+	}
+}
+
+// mayLaunch is what EC2 asks permission for when the fleet function launches,
+// lists and terminates: with our template only, into our subnets, with our tag;
+// and only what has our tag is terminated.
+func (d *stack) mayLaunch() []statement {
+	ec2 := func(kind string) *string { return d.arn("ec2", "%s", kind) }
+	ours := map[string]any{"StringEquals": map[string]any{"aws:RequestTag/" + cloud.TagStack: d.settings.Stack}}
+	with := map[string]any{"ArnEquals": map[string]any{"ec2:LaunchTemplate": d.arn("ec2", "launch-template/%s", *d.template.id)}}
+	region := fmt.Sprintf("arn:%s:ec2:%s", *d.scope.Partition(), *d.scope.Region())
+	used := []*string{jsii.String(region + "::image/*"), d.arn("ec2", "launch-template/%s", *d.template.id),
+		d.arn("ec2", "security-group/%s", *d.template.group), ec2("network-interface/*")}
+	for _, s := range d.subnets {
+		used = append(used, d.arn("ec2", "subnet/%s", *s.AttrSubnetId()))
+	}
+	out := []statement{
+		allowIf(ours, []string{"ec2:RunInstances"}, ec2("instance/*"), ec2("volume/*")),
+		allowIf(with, []string{"ec2:RunInstances"}, used...),
+		allowIf(map[string]any{"StringEquals": map[string]any{"ec2:CreateAction": "RunInstances"}}, []string{"ec2:CreateTags"}, ec2("instance/*"), ec2("volume/*")),
+		allowIf(map[string]any{"StringEquals": map[string]any{"aws:ResourceTag/" + cloud.TagStack: d.settings.Stack}}, []string{"ec2:TerminateInstances"}, ec2("instance/*")),
+		allow([]string{"ec2:DescribeInstances"}, jsii.String("*")),
+		allowIf(map[string]any{"StringEquals": map[string]any{"iam:PassedToService": "ec2.amazonaws.com"}}, []string{"iam:PassRole"}, d.template.role),
+	}
+	if d.settings.SpotPercent > 0 { // EC2 makes this role at the account's first spot request
+		out = append(out, allowIf(map[string]any{"StringEquals": map[string]any{"iam:AWSServiceName": "spot.amazonaws.com"}}, []string{"iam:CreateServiceLinkedRole"},
+			jsii.String(fmt.Sprintf("arn:%s:iam::%s:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot", *d.scope.Partition(), *d.scope.Account()))))
+	}
+	return out
+}
