@@ -77,6 +77,8 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 	d := Decision{Inputs: map[string]any{"node": n.ID, "state": n.State, "generation": n.Generation, "empty": n.Empty(),
 		"leaseEndedMs": now.Sub(s.View.LeaseEnds()).Milliseconds(), "instanceGone": gone}}
 	switch {
+	case n.State == fleet.Terminating && (gone || s.Instance == nil) && len(s.Blocks) > 0:
+		return s.dropBlocks(d) // with the node's row they would be out of reach
 	case n.State == fleet.Terminating && (gone || s.Instance == nil):
 		d.Choice, d.Why = "forget the node", "its instance is gone"
 		return Plan{Commits: []Commit{One(DeleteNode{n.ID, n.Generation, n.State})}, Decision: d}
@@ -97,10 +99,10 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 		}
 		plan.Sends = shutdown(n, events.CodeFenced)
 		return plan
-	case n.Empty() && n.State == fleet.Draining:
+	case n.Empty() && n.State == fleet.Draining && len(s.Blocks) == 0:
 		d.Choice, d.Why = "end the node", "drained and empty"
 		return s.end(d)
-	case n.Empty() && n.State.Takes() && now.Sub(n.TouchedAt).Milliseconds() > set.IdleAfterMs:
+	case n.Empty() && n.State.Takes() && len(s.Blocks) == 0 && now.Sub(n.TouchedAt).Milliseconds() > set.IdleAfterMs:
 		d.Choice, d.Why = "end the node", "idle"
 		plan := s.move(fleet.DrainAsked, true, d)
 		s.View.Node.State = fleet.Draining

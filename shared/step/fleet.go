@@ -289,7 +289,7 @@ func (w *World) sweepNode(ctx context.Context, v fleet.View, instances []control
 			s.Instance = &instances[i]
 		}
 	}
-	if v.Node.State != fleet.Terminating && !v.Node.Empty() || v.Node.State == fleet.Lost || v.Node.Generation > 1 {
+	if !v.Node.Empty() || !v.Node.State.Takes() || v.Node.Generation > 1 {
 		items, err := w.Store.Find(ctx, BlocksOf{v.Node.ID})
 		if err != nil {
 			return err
