@@ -35,7 +35,7 @@ func Join(s Seating, e JoinEvent, now time.Time, set Settings) (Plan, error) {
 	}
 	st, err := seat(s, who, now, set)
 	if errors.Is(err, errNoNode) {
-		return wait(s, e, role, now, set), nil
+		return wait(s, e, who, now, set), nil
 	}
 	if err != nil {
 		return Plan{}, err
@@ -86,9 +86,9 @@ func remove(v fleet.View, p room.Participant, code events.Code) Send {
 
 // wait puts a participant in line, or keeps it there: its place is by when it
 // first asked.
-func wait(s Seating, e JoinEvent, role room.Role, now time.Time, set Settings) Plan {
+func wait(s Seating, e JoinEvent, who seeker, now time.Time, set Settings) Plan {
 	w := fleet.Wait{Region: set.Region, Room: e.Caller.Room, Key: e.Caller.Key, Identity: e.Caller.Identity, Name: e.Caller.Name,
-		Role: role, Session: e.Message.Session, Connection: e.Caller.Connection, RequestID: e.Message.ID,
+		Role: who.Role, Session: e.Message.Session, Connection: e.Caller.Connection, RequestID: e.Message.ID, Avoid: who.Avoid,
 		Load: set.Profile.SeatLoad(room.Publisher), Since: now, SeenAt: now}
 	if s.Room != nil {
 		w.Load = s.Room.Profile.SeatLoad(room.Publisher)

@@ -198,7 +198,9 @@ type Wait struct {
 	Connection string
 	RequestID  string
 	Load       room.Load
-	Since      time.Time
+	// Avoid are nodes that did not answer it: to be served there would not help.
+	Avoid []room.NodeID
+	Since time.Time
 	// SeenAt is when the participant last asked; who is silent for WaitLasts has
 	// given up.
 	SeenAt time.Time

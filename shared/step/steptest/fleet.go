@@ -40,7 +40,7 @@ func (s *suite) beats() {
 }
 
 func (s *suite) waits() {
-	w := fleet.Wait{Region: "r-" + s.tag, Room: "a room", Key: "k", Identity: "i", Role: room.Viewer, Session: "s1", Connection: "c", RequestID: "q",
+	w := fleet.Wait{Region: "r-" + s.tag, Room: "a room", Key: "k", Identity: "i", Role: room.Viewer, Session: "s1", Connection: "c", RequestID: "q", Avoid: []room.NodeID{"n"},
 		Load: room.Load{Kbps: 1, PPS: 2}, Since: now, SeenAt: now}
 	key := step.WaitKey{Region: w.Region, Room: w.Room, Key: w.Key}
 	s.does("in line", control.PutWait{Wait: w})
