@@ -16,7 +16,7 @@ GO_FILES = $(shell find . -name '*.go' -not -path './sdk/node_modules/*' -not -p
 .PHONY: help dev test check bench why build package synth deploy destroy types clean FORCE
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 dev: setup-dev build ## Run everything on this machine (PORT, IDLE_AFTER, NODE_SEATS, BOOT_DELAY)
 	@exec build/local/spillway-local
@@ -32,6 +32,16 @@ check: setup-node ## Format, vet, staticcheck, import arrows, docs, types: secon
 	go test -vet=off . ./events/gen
 	npm run check --prefix sdk --silent
 	@echo "check: passed"
+
+SEED ?= 1
+STEPS ?= 0
+SEEDS ?= 10000
+
+sim: ## Run one seeded world with its trace (SEED, STEPS)
+	@go run ./shared/sim/trial/replay -seed $(SEED) -steps $(STEPS)
+
+sim-long: ## Run ten thousand seeded worlds (SEED is the first, SEEDS how many)
+	@go run ./shared/sim/trial/replay -seed $(SEED) -seeds $(SEEDS) -steps $(STEPS)
 
 bench: setup-test build ## Measure joins and cold starts (nothing else should run)
 	@go run ./bench/join

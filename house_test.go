@@ -45,6 +45,8 @@ var arrows = []struct {
 	{"shared/token", "", "who may come in is decided before anything else is known"},
 	{"shared/sim", "events shared/step shared/control shared/room shared/fleet shared/placement shared/price", "a world for step without AWS in it"},
 	{"infra/why", "shared/placement", "a logged decision is explained by the code that made it"},
+	{"shared/sim/trial", "events shared/sim shared/step shared/control shared/room shared/fleet shared/placement", "people, nodes and faults around the real loop, by the contract"},
+	{"shared/sim/trial/replay", "shared/sim/trial", "a command that runs trials"},
 	{"functions/wire", "events shared/...", "what the five mains share: configuration, caller, error replies"},
 	{"functions/...", "events shared/... functions/wire", "a main only wires; one function does not know another"},
 	{"sfu-node/seal", "", "sealing packets knows keys and bytes, and is shared by participants and pipes"},

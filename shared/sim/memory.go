@@ -60,6 +60,25 @@ func (s *Store) Len() int {
 	return len(s.rooms) + len(s.blocks) + len(s.participants) + len(s.nodes) + len(s.beats) + len(s.waits) + len(s.launches)
 }
 
+// Contents is all that a store holds, but records.
+type Contents struct {
+	Rooms        map[room.Name]room.Room
+	Blocks       map[step.BlockKey]fleet.Block
+	Participants map[step.ParticipantKey]room.Participant
+	Nodes        map[room.NodeID]fleet.Node
+	Beats        map[room.NodeID]fleet.Beat
+	Waits        map[step.WaitKey]fleet.Wait
+	Launches     map[step.LaunchKey]fleet.Launch
+}
+
+// Look shows all that there is, of one moment. f must neither change nor keep
+// it, nor use the store.
+func (s *Store) Look(f func(Contents)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(Contents{s.rooms, s.blocks, s.participants, s.nodes, s.beats, s.waits, s.launches})
+}
+
 // Get implements [step.Store]. It is always consistent.
 func (s *Store) Get(ctx context.Context, _ bool, keys ...step.Key) (step.Items, error) {
 	if err := ctx.Err(); err != nil {

@@ -1,0 +1,171 @@
+package trial
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spillway-sfu/spillway/events"
+)
+
+// populate plans what the people of a world do, each by dice of their own.
+func (t *trial) populate() {
+	w := t.weather
+	plan := func(do func()) func() {
+		return func() {
+			if !t.calm {
+				do()
+			}
+		}
+	}
+	for i := range w.people {
+		d := &dice{seed: mix(t.cfg.Seed, name("plan"), uint64(i))}
+		key := fmt.Sprintf("p%d", i)
+		in := fmt.Sprintf("room-%d", d.below(w.rooms))
+		absent := t.cfg.Absent[i]
+		p := t.someone(key, key, in)
+		tab := t.someone(key+"'s second tab", key, in)
+		if absent {
+			continue
+		}
+		at := d.between(0, w.arrivals)
+		for range 1 + d.below(4) {
+			t.after(at, plan(p.join))
+			stay := d.between(w.stays/5, 2*w.stays)
+			switch {
+			case d.chance(w.vanish):
+				t.after(at+stay, plan(p.vanish))
+			case d.chance(w.giveUp):
+				t.after(at+d.between(0, 20*time.Second), plan(p.leave))
+			case d.chance(0.85):
+				t.after(at+stay, plan(p.leave))
+			}
+			if d.chance(w.takeover) {
+				begin := at + d.between(0, stay)
+				t.after(begin, plan(tab.join))
+				if d.chance(0.7) {
+					t.after(begin+d.between(time.Second, stay), plan(tab.leave))
+				}
+			}
+			at += stay + d.between(time.Second, 2*w.stays)
+		}
+	}
+}
+
+// disturb plans what happens to nodes and to the gateway.
+func (t *trial) disturb() {
+	w := t.weather
+	plan := func(what string, n int, do func(d *dice)) {
+		for i := range n {
+			d := &dice{seed: mix(t.cfg.Seed, name(what), uint64(i))}
+			t.after(d.between(30*time.Second, 12*time.Minute), func() {
+				if t.fault(1, what, "the world", uint64(i)) {
+					do(d)
+				}
+			})
+		}
+	}
+	plan("a node's machine dies", w.crashes, func(d *dice) {
+		if n := t.victim(d); n != nil {
+			t.note("%s's machine dies", n.id)
+			n.die()
+			if d.chance(0.6) {
+				t.ec2.end(n.machine)
+			}
+		}
+	})
+	plan("a node's process dies and starts again", w.reboots, func(d *dice) {
+		if n := t.victim(d); n != nil {
+			t.note("%s's process dies", n.id)
+			n.die()
+			t.after(d.between(time.Second, 20*time.Second), func() { t.ec2.boot(n.machine) })
+		}
+	})
+	plan("a node hangs", w.hangs, func(d *dice) {
+		if n := t.victim(d); n != nil {
+			n.hang(d.between(2*time.Second, 3*time.Minute))
+		}
+	})
+	plan("a node is cut off", w.cuts, func(d *dice) {
+		if n := t.victim(d); n != nil {
+			n.isolate(d.between(5*time.Second, 4*time.Minute))
+		}
+	})
+	plan("the gateway is down", w.outages, func(d *dice) { t.gateway.outage(d.between(time.Second, 3*time.Minute)) })
+	plan("EC2 has nothing", w.droughts, func(d *dice) {
+		t.ec2.drought = true
+		t.after(d.between(10*time.Second, 4*time.Minute), func() { t.ec2.drought = false })
+	})
+}
+
+// victim is any running node.
+func (t *trial) victim(d *dice) *node {
+	var alive []*node
+	for _, m := range t.ec2.machines {
+		if m.ended == 0 && m.process != nil && !m.process.dead {
+			alive = append(alive, m.process)
+		}
+	}
+	if len(alive) == 0 {
+		return nil
+	}
+	return alive[d.below(len(alive))]
+}
+
+// hang stops a process for a while; its people notice, and it may go on.
+func (n *node) hang(d time.Duration) {
+	n.t.note("%s hangs for %s", n.id, d)
+	n.hung = true
+	for _, at := range n.places() {
+		if tab := n.seats[at].tab; tab != nil && d > noticesAfter {
+			tab.loses(n)
+			s := n.seats[at]
+			n.t.after(d+silentAfter, func() {
+				if s.tab != nil && s.tab.node != n {
+					n.leave(s, events.LeftSilent)
+				}
+			})
+		}
+	}
+	n.t.after(d, func() { n.hung = false; n.flush() })
+}
+
+// isolate cuts a node off from the gateway; its people stay connected.
+func (n *node) isolate(d time.Duration) {
+	n.t.note("%s is cut off for %s", n.id, d)
+	n.cut = true
+	for slot := range slots {
+		n.drop(slot)
+	}
+	n.t.after(d, func() {
+		n.cut = false
+		for slot := range slots {
+			n.dial(slot, 0)
+		}
+	})
+}
+
+// settle ends the faults. Whoever wants in must get in, then everybody leaves,
+// and everything must be given back.
+func (t *trial) settle() {
+	if t.failure != nil {
+		return
+	}
+	t.calm = true
+	t.note("the faults are over")
+	t.gateway.down, t.ec2.drought = false, false
+	for _, m := range t.ec2.machines {
+		if n := m.process; n != nil {
+			n.hung, n.cut = false, false
+			for slot := range slots {
+				n.dial(slot, 0)
+			}
+		}
+	}
+	t.pass(8 * time.Minute)
+	t.watch.settled()
+	for _, p := range t.people {
+		p.leave()
+	}
+	t.pass(time.Duration(t.set.IdleAfterMs)*time.Millisecond + 12*time.Minute)
+	t.watch.empty()
+}
