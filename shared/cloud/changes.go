@@ -203,6 +203,10 @@ func nodeWrites(c control.Change) ([]write, error) {
 			w.update += " REMOVE #in"
 		}
 		return one(w)
+	case control.SetCapacity:
+		more := c.To.Minus(c.From)
+		return one(write{key: nodeKey(c.Node), update: "SET #ak = #ak + :kbps, #ap = #ap + :pps, #ck = :ck, #cp = :cp", cond: "#g = :g AND #ck = :fk AND #cp = :fp",
+			values: merge(load(more), item{":g": num(c.Generation), ":ck": num(c.To.Kbps), ":cp": num(c.To.PPS), ":fk": num(c.From.Kbps), ":fp": num(c.From.PPS)})})
 	case control.DeleteNode:
 		return []write{
 			{key: nodeKey(c.Node), cond: "#g = :g AND #st = :st", values: item{":g": num(c.Generation), ":st": str(string(c.State))}},

@@ -154,6 +154,7 @@ func decodeNode(i item) (fleet.Node, error) {
 	n.State = fleet.State(getStr(i, attrState))
 	n.Instance = getStr(i, attrInstance)
 	n.Available = room.Load{Kbps: getNum(i, attrAvailKbps), PPS: getNum(i, attrAvailPPS)}
+	n.Capacity = room.Load{Kbps: getNum(i, attrCapKbps), PPS: getNum(i, attrCapPPS)}
 	n.TouchedAt = getTime(i, attrTouched)
 	n.Connections = map[int]string{}
 	for slot, c := range getMap(i, attrSockets) {

@@ -71,7 +71,7 @@ func land(l fleet.Launch, connection string, m events.Hello, now time.Time, welc
 	landed := l
 	landed.State, landed.LandedAt = fleet.Landed, now
 	n := fleet.Node{ID: l.ID, State: fleet.Filling, Generation: 1, Instance: l.Instance, Type: l.Type, Region: l.Region, Zone: l.Zone,
-		Capacity: l.Capacity, Available: l.Capacity, HelloAt: now, TouchedAt: now}
+		Capacity: l.Capacity, Available: l.Capacity, Real: l.Capacity, HelloAt: now, TouchedAt: now}
 	n = arrived(n, connection, m)
 	return Plan{
 		Commits:  []Commit{One(PutLaunch{landed, l.State}, PutNode{n, 0}, PutBeat{n.ID, firstBeat(n, now)})},
@@ -88,6 +88,7 @@ func land(l fleet.Launch, connection string, m events.Hello, now time.Time, welc
 func reboot(n fleet.Node, connection string, m events.Hello, now time.Time, welcome func(room.Generation) Send) Plan {
 	before := n.Generation
 	n.Generation++
+	n.Capacity = n.Carries()
 	n.Available = n.Capacity
 	n.HelloAt, n.TouchedAt = now, now
 	n.Connections = nil
@@ -130,6 +131,7 @@ func Heartbeat(v fleet.View, connection string, m events.Heartbeat, now time.Tim
 	}
 	beat := fleet.Beat{Generation: v.Node.Generation, Seq: m.Seq, LeaseUntil: now.Add(fleet.LeaseLasts),
 		Load: room.Load{Kbps: m.Load.Kbps, PPS: m.Load.PPS}, People: m.People, Rooms: m.Rooms, CPUPercent: m.CPUPercent}
+	beat.UsedPermille, beat.Samples = used(v, beat)
 	return Plan{Commits: []Commit{One(PutBeat{v.Node.ID, beat})}, Sends: []Send{renewed}}, nil
 }
 

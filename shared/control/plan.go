@@ -198,6 +198,13 @@ type (
 		From, To   fleet.State
 		IfEmpty    bool
 	}
+	// SetCapacity changes what may be granted on a node, and what is available by
+	// the difference, if it has the generation and the capacity From.
+	SetCapacity struct {
+		Node       room.NodeID
+		Generation room.Generation
+		From, To   room.Load
+	}
 	// DeleteNode removes a node and its heartbeat if it has the generation and
 	// state.
 	DeleteNode struct {
@@ -270,6 +277,7 @@ func (PutNode) change()           {}
 func (SetConnection) change()     {}
 func (SetInstance) change()       {}
 func (SetState) change()          {}
+func (SetCapacity) change()       {}
 func (DeleteNode) change()        {}
 func (PutBeat) change()           {}
 func (CheckBeat) change()         {}

@@ -111,7 +111,9 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 		plan.Sends, plan.Terminations = end.Sends, end.Terminations
 		return plan
 	}
-	return s.tidy(now, d)
+	plan := s.tidy(now, d)
+	s.overcommit(&plan)
+	return plan
 }
 
 func (s NodeSweep) move(cause fleet.Cause, ifEmpty bool, d Decision) Plan {

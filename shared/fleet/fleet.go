@@ -84,11 +84,13 @@ type Node struct {
 	Type     string
 	Region   string
 	Zone     string
-	// Capacity is what the node carries at most, Available what of it has not
-	// been granted. Available is stored, not computed, because a store's
+	// Capacity is what may be granted on the node, Available what of it has not
+	// been. Real is what it can carry: Capacity is more where measured load shows
+	// that seats use less than was claimed for them. Available is stored, not computed, because a store's
 	// condition can compare but not add.
 	Capacity  room.Load
 	Available room.Load
+	Real      room.Load
 	// Connections are the node's sockets by slot.
 	Connections map[int]string
 	Addresses   []Address
@@ -103,8 +105,14 @@ type Node struct {
 
 // Carries is what the node can carry in truth, overcommitted or not.
 func (n Node) Carries() room.Load {
-	return n.Capacity
+	if n.Real == (room.Load{}) {
+		return n.Capacity
+	}
+	return n.Real
 }
+
+// Granted is what has been granted on the node.
+func (n Node) Granted() room.Load { return n.Capacity.Minus(n.Available) }
 
 // Empty reports whether nothing is granted on the node.
 func (n Node) Empty() bool { return n.Available == n.Capacity }
@@ -119,6 +127,11 @@ type Beat struct {
 	People     int
 	Rooms      int
 	CPUPercent int
+	// UsedPermille is how much of what is granted is used, smoothed over some
+	// heartbeats, in whichever of kbps, packets and CPU it is most. Samples counts
+	// the heartbeats behind it: those with enough granted to judge by.
+	UsedPermille int64
+	Samples      int
 }
 
 // View is a node with its latest heartbeat, as a decision sees them.

@@ -69,6 +69,10 @@ type Profile struct {
 	SendKbps    int64
 	// VideoCodecs are those publishers may use, the preferred one first.
 	VideoCodecs []string
+	// MaxOvercommit bounds what is granted on a node with such a room on it, in
+	// percent of what the node carries, where measured load shows that seats use
+	// less than they claim. 100 or less forbids it.
+	MaxOvercommit int
 }
 
 // Default is the profile of a room that nobody declared: a meeting in which
@@ -81,6 +85,7 @@ func Default() Profile {
 		ReceiveKbps:     4000,
 		SendKbps:        3000,
 		VideoCodecs:     []string{"vp8"},
+		MaxOvercommit:   200,
 	}
 }
 

@@ -90,6 +90,9 @@ func (s *Store) holdsOnNode(c control.Change) bool {
 	case control.SetState:
 		n, ok := has(c.Node, c.Generation)
 		return ok && n.State == c.From && (!c.IfEmpty || n.Empty())
+	case control.SetCapacity:
+		n, ok := has(c.Node, c.Generation)
+		return ok && n.Capacity == c.From
 	case control.DeleteNode:
 		n, ok := has(c.Node, c.Generation)
 		return ok && n.State == c.State
@@ -168,6 +171,11 @@ func (s *Store) applyToNode(c control.Change) {
 		change(c.Node, func(n *fleet.Node) { n.Instance = c.Instance })
 	case control.SetState:
 		change(c.Node, func(n *fleet.Node) { n.State = c.To })
+	case control.SetCapacity:
+		change(c.Node, func(n *fleet.Node) {
+			n.Available = n.Available.Plus(c.To.Minus(c.From))
+			n.Capacity = c.To
+		})
 	case control.DeleteNode:
 		delete(s.nodes, c.Node)
 		delete(s.beats, c.Node)

@@ -59,6 +59,27 @@ func (s *suite) waits() {
 	s.conflicts("leave again", control.DeleteWait{Region: w.Region, Room: w.Room, Key: w.Key, If: "s2"})
 }
 
+func (s *suite) capacity() {
+	n := s.node(0, room.Load{Kbps: 2000, PPS: 200})
+	set := func(g room.Generation, from, to int64) control.Change {
+		return control.SetCapacity{Node: n.ID, Generation: g, From: room.Load{Kbps: from, PPS: from / 10}, To: room.Load{Kbps: to, PPS: to / 10}}
+	}
+	s.does("create", control.PutNode{Node: n})
+	s.conflicts("of another generation", set(2, 10_000, 15_000))
+	s.conflicts("from another capacity", set(1, 9_000, 15_000))
+	s.does("more", set(1, 10_000, 15_000))
+	got := s.get(step.NodeKey{Node: n.ID}).Nodes[0].Node
+	s.same("capacity", room.Load{Kbps: 15_000, PPS: 1500}, got.Capacity)
+	s.same("available", room.Load{Kbps: 7000, PPS: 700}, got.Available)
+	s.does("much less", set(1, 15_000, 6_000))
+	got = s.get(step.NodeKey{Node: n.ID}).Nodes[0].Node
+	s.same("a rest below zero", room.Load{Kbps: -2000, PPS: -200}, got.Available)
+	s.conflicts("grants none", control.ClaimLoad{Node: n.ID, Generation: 1, Load: room.Load{Kbps: 1, PPS: 1}, At: now})
+	s.same("candidates", 0, len(s.find(step.Candidates{Region: n.Region, Need: room.Load{Kbps: 1, PPS: 1}, Limit: 5}).Nodes))
+	s.does("return", control.ReturnLoad{Node: n.ID, Generation: 1, Load: room.Load{Kbps: 8000, PPS: 800}, At: now})
+	s.does("empty by what may be granted", control.SetState{Node: n.ID, Generation: 1, From: fleet.Ready, To: fleet.Draining, IfEmpty: true})
+}
+
 func (s *suite) bell() {
 	ring := func(after time.Duration) control.Change {
 		return control.Ring{Region: "r-" + s.tag, At: now.Add(after)}
