@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
@@ -88,11 +87,11 @@ func (w *World) serveAll(ctx context.Context, waits []fleet.Wait, landed []fleet
 	var left []fleet.Wait
 	for batch := range slices.Chunk(waits, atOnce) {
 		served, failed := make([]bool, len(batch)), make([]error, len(batch))
-		var all sync.WaitGroup
+		var each []func()
 		for i, wait := range batch {
-			all.Go(func() { served[i], failed[i] = w.serve(ctx, wait, landed) })
+			each = append(each, func() { served[i], failed[i] = w.serve(ctx, wait, landed) })
 		}
-		all.Wait()
+		w.atOnce(each)
 		if err := errors.Join(failed...); err != nil {
 			return nil, err
 		}
@@ -269,16 +268,13 @@ func (w *World) sweepNodes(ctx context.Context, nodes []fleet.View, instances []
 	}
 	blind := control.Blind(nodes, w.Now())
 	failed := make([]error, len(nodes))
-	slots := make(chan struct{}, sweptAtOnce)
-	var all sync.WaitGroup
+	var each []func()
 	for i, v := range nodes {
-		slots <- struct{}{}
-		all.Go(func() {
-			defer func() { <-slots }()
-			failed[i] = w.sweepNode(ctx, v, of[v.Node.ID], blind)
-		})
+		each = append(each, func() { failed[i] = w.sweepNode(ctx, v, of[v.Node.ID], blind) })
 	}
-	all.Wait()
+	for some := range slices.Chunk(each, sweptAtOnce) {
+		w.atOnce(some)
+	}
 	return errors.Join(failed...)
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
@@ -26,6 +27,22 @@ type World struct {
 	Spread func() uint64
 	// Pause waits, or returns the context's error.
 	Pause func(ctx context.Context, d time.Duration) error
+	// AtOnce runs functions side by side and returns when all have returned. Nil
+	// gives each a goroutine; a simulation has its own way.
+	AtOnce func(each []func())
+}
+
+// atOnce runs functions side by side.
+func (w *World) atOnce(each []func()) {
+	if w.AtOnce != nil {
+		w.AtOnce(each)
+		return
+	}
+	var all sync.WaitGroup
+	for _, f := range each {
+		all.Go(f)
+	}
+	all.Wait()
 }
 
 // maxAttempts bounds how often a step decides again after conflicts.

@@ -34,6 +34,7 @@ func (l *ledger) commit(ctx context.Context, c *call, changes []control.Change) 
 	if err := l.truth.Commit(ctx, changes); err != nil {
 		return err
 	}
+	l.t.watch.wrote(c, changes)
 	l.version++
 	l.log = append(l.log, written{l.t.clock.now, changes})
 	if l.t.cfg.Trace != nil {

@@ -21,6 +21,14 @@ type watch struct {
 	// had room for a publisher without a break.
 	full map[room.Name]int64
 	free map[room.NodeID]time.Time
+	// lines are the loads that waited a while ago and since.
+	lines []line
+}
+
+// line is what everybody who waits needs at a time.
+type line struct {
+	at   int64
+	load room.Load
 }
 
 func newWatch(t *trial) *watch {
