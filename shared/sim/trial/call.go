@@ -28,10 +28,11 @@ type call struct {
 	id     uint64
 	ops    uint64
 	ends   int64 // the function's deadline
-	yield  func(time.Duration) bool
-	stop   func()
-	resume func()
 	spread uint64
+	// strands are its coroutines, the function itself first; now is the one that
+	// runs.
+	strands []*strand
+	now     *strand
 	// struck counts the faults that hit it.
 	struck int
 	dead   bool
@@ -46,7 +47,36 @@ func (t *trial) call(kind, who string, limit time.Duration, f func(context.Conte
 	w := &step.World{Store: c, Push: c, Instances: c, Bus: c, Tickets: tickets{}, Settings: t.set, Log: t.log(c), Now: t.now,
 		Spread: func() uint64 { c.spread++; return mix(t.cfg.Seed, c.id, c.spread) >> 33 },
 		Pause:  func(_ context.Context, d time.Duration) error { c.wait(d); return nil }}
-	next, stop := iter.Pull(func(yield func(time.Duration) bool) {
+	w.AtOnce = c.atOnce
+	main := c.strand(func() { c.err = f(context.Background(), w) }, func() {
+		delete(t.calls, c)
+		t.mark(c.id)
+		if !c.dead && then != nil {
+			then(c, c.err)
+		}
+	})
+	t.calls[c] = true
+	t.after(t.delay(c.id, time.Millisecond, 20*time.Millisecond), main.resume)
+}
+
+// strand is a coroutine of a call: the function itself, or one of those that it
+// runs side by side.
+type strand struct {
+	c    *call
+	next func() (time.Duration, bool)
+	stop func()
+	// yield is what the strand waits by.
+	yield func(time.Duration) bool
+	ended func()
+	over  bool
+}
+
+// parked is the wait of a strand that another one resumes.
+const parked = time.Duration(-1)
+
+func (c *call) strand(f func(), ended func()) *strand {
+	s := &strand{c: c, ended: ended}
+	s.next, s.stop = iter.Pull(func(yield func(time.Duration) bool) {
 		defer func() {
 			if r := recover(); r != nil {
 				if _, ok := r.(died); !ok {
@@ -55,23 +85,55 @@ func (t *trial) call(kind, who string, limit time.Duration, f func(context.Conte
 				c.dead = true
 			}
 		}()
-		c.yield = yield
-		c.err = f(context.Background(), w)
+		s.yield = yield
+		f()
 	})
-	c.stop = stop
-	c.resume = func() {
-		if d, ok := next(); ok {
-			t.after(d, c.resume)
-			return
-		}
-		delete(t.calls, c)
-		t.mark(c.id)
-		if !c.dead && then != nil {
-			then(c, c.err)
-		}
+	c.strands = append(c.strands, s)
+	return s
+}
+
+// resume lets a strand go on to its next request.
+func (s *strand) resume() {
+	if s.over || s.c.dead {
+		return
 	}
-	t.calls[c] = true
-	t.after(t.delay(c.id, time.Millisecond, 20*time.Millisecond), c.resume)
+	s.c.now = s
+	d, ok := s.next()
+	switch {
+	case s.c.dead: // one that dies takes the others along
+		s.c.stop()
+		s.c.strands[0].ended()
+	case !ok:
+		s.over = true
+		s.ended()
+	case d != parked:
+		s.c.t.after(d, s.resume)
+	}
+}
+
+// stop ends all strands where they are.
+func (c *call) stop() {
+	c.dead = true
+	for _, s := range c.strands {
+		s.over = true
+		s.stop()
+	}
+}
+
+// atOnce runs functions side by side: each of their requests takes its own time.
+func (c *call) atOnce(each []func()) {
+	parent, left := c.now, len(each)
+	for _, f := range each {
+		s := c.strand(f, func() {
+			if left--; left == 0 {
+				c.t.after(0, parent.resume)
+			}
+		})
+		c.t.after(0, s.resume)
+	}
+	if left > 0 && !parent.yield(parked) {
+		panic(died{})
+	}
 }
 
 // delay is how long something takes, calm or not.
@@ -93,7 +155,7 @@ func (c *call) wait(d time.Duration) {
 	if c.t.calm && d < 10*time.Millisecond {
 		return
 	}
-	if !c.yield(d) {
+	if !c.now.yield(d) {
 		panic(died{})
 	}
 }
