@@ -89,9 +89,9 @@ func remove(v fleet.View, p room.Participant, code events.Code) Send {
 func wait(s Seating, e JoinEvent, who seeker, now time.Time, set Settings) Plan {
 	w := fleet.Wait{Region: set.Region, Room: e.Caller.Room, Key: e.Caller.Key, Identity: e.Caller.Identity, Name: e.Caller.Name,
 		Role: who.Role, Session: e.Message.Session, Connection: e.Caller.Connection, RequestID: e.Message.ID, Avoid: who.Avoid,
-		Load: set.Profile.SeatLoad(room.Publisher), Since: now, SeenAt: now}
+		Load: set.Profile.SeatLoad(who.Role), Since: now, SeenAt: now}
 	if s.Room != nil {
-		w.Load = s.Room.Profile.SeatLoad(room.Publisher)
+		w.Load = s.Room.Profile.SeatLoad(who.Role)
 	}
 	var known string
 	if s.Wait != nil {

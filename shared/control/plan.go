@@ -134,6 +134,13 @@ type (
 		Member     room.Key
 		If         room.Revision
 	}
+	// ShrinkBlock takes free seats out of a block, which becomes Block: if it has
+	// the generation, had From seats, is not sealed, and no more sit in it than
+	// Block has seats. Who sits in it does not change.
+	ShrinkBlock struct {
+		Block fleet.Block
+		From  int
+	}
 	// DropBlock removes a block of a dead life of a node, with whoever sits in it,
 	// if it has the generation.
 	DropBlock struct {
@@ -159,7 +166,7 @@ type (
 		Revision room.Revision
 	}
 	// ClaimLoad takes load from a node if it has the generation, takes seats, and
-	// has that much available.
+	// has that much available. A negative part of the load is given back.
 	ClaimLoad struct {
 		Node       room.NodeID
 		Generation room.Generation
@@ -268,6 +275,7 @@ func (PutParticipant) change()    {}
 func (DeleteParticipant) change() {}
 func (PutBlock) change()          {}
 func (DeleteBlock) change()       {}
+func (ShrinkBlock) change()       {}
 func (DropBlock) change()         {}
 func (TakeSeat) change()          {}
 func (ReleaseSeat) change()       {}

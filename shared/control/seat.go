@@ -163,20 +163,20 @@ func (s Seating) splits(who seeker, now time.Time) error {
 	return nil
 }
 
-// pick chooses a block with a seat for who: the one it sits in already, else
+// pick chooses a block with a seat for who's role: the one it sits in already, else
 // one with a free seat. Among several, Spread decides.
 func (s Seating) pick(who seeker, prev room.Participant, now time.Time) (*fleet.Block, *fleet.View) {
 	if prev.Revision > 0 {
 		if b := s.block(prev.Block); b != nil {
 			_, sits := b.Members[who.Key]
-			if v := s.usable(*b, who.Avoid, now); v != nil && (sits || b.Free() > 0) {
+			if v := s.usable(*b, who.Avoid, now); v != nil && b.For(who.Role) && (sits || b.Free() > 0) {
 				return b, v
 			}
 		}
 	}
 	for i := range s.Blocks {
 		b := &s.Blocks[(uint64(i)+who.Spread)%uint64(len(s.Blocks))]
-		if v := s.usable(*b, who.Avoid, now); v != nil && b.Free() > 0 {
+		if v := s.usable(*b, who.Avoid, now); v != nil && b.For(who.Role) && b.Free() > 0 {
 			return b, v
 		}
 	}
@@ -218,59 +218,6 @@ func (o *seated) giveUp(s Seating, prev room.Participant) {
 	if b.Node != o.node.Node.ID {
 		o.left, o.from = &prev, s.node(b.Node)
 	}
-}
-
-type grant struct {
-	commit Commit
-	node   *fleet.View
-	why    string
-	asked  placement.Question
-	choice placement.Choice
-}
-
-// grant claims a new block for the room, with p as its first member.
-func (s Seating) grant(who seeker, p room.Participant, now time.Time, set Settings) (room.BlockRef, grant, error) {
-	r := room.New(who.Room, set.Region, set.Profile, now)
-	var revision int64
-	if s.Room != nil {
-		r, revision = *s.Room, s.Room.Revision
-	}
-	if r.SeatsLeft < 1 {
-		if !s.Complete {
-			return room.BlockRef{}, grant{}, ErrLookAgain
-		}
-		return room.BlockRef{}, grant{}, events.Errorf(events.CodeRoomFull, "the room is full: it takes %d participants", r.Profile.MaxParticipants)
-	}
-	// Every seat of a block may publish, so each is claimed at a publisher's load.
-	seatLoad := r.Profile.SeatLoad(room.Publisher)
-	seats := min(max(4, r.Granted()), fleet.MaxBlockSeats, r.SeatsLeft)
-	candidates, why := s.Candidates, "first block of the room"
-	if home := s.home(who.Avoid, now); home != nil {
-		candidates, why = []fleet.View{*home}, "the room's node has room for another block"
-	}
-	q := placement.Ask(seatLoad, seats, candidates, now)
-	q.Avoid, q.Spread = who.Avoid, who.Spread
-	choice := placement.Choose(q)
-	if choice.Seats == 0 {
-		switch {
-		case !s.Complete:
-			return room.BlockRef{}, grant{}, ErrLookAgain
-		case s.home(who.Avoid, now) != nil:
-			return room.BlockRef{}, grant{}, events.Errorf(events.CodeRoomFull, "the room's node is full, and a room is on one node in this version")
-		default:
-			return room.BlockRef{}, grant{}, errNoNode
-		}
-	}
-	n := choice.Seats
-	node := &candidates[slices.IndexFunc(candidates, func(v fleet.View) bool { return v.Node.ID == choice.Node })]
-	ref := room.BlockRef{Index: r.NextBlock, Node: node.Node.ID, Generation: node.Node.Generation, Seats: n, Full: n == 1}
-	load := seatLoad.Times(n)
-	block := fleet.Block{Room: who.Room, Index: ref.Index, Node: ref.Node, Generation: ref.Generation, Seats: n, Load: load,
-		Members: map[room.Key]room.Revision{who.Key: p.Revision}, CreatedAt: now}
-	return ref, grant{
-		commit: One(ClaimLoad{ref.Node, ref.Generation, load, now}, PutRoom{r.WithBlock(ref), revision}, PutBlock{block}),
-		node:   node, why: why, asked: q, choice: choice,
-	}, nil
 }
 
 // home returns the node that the room is on, nil if none of its nodes can take

@@ -179,6 +179,8 @@ type Block struct {
 	Node       room.NodeID
 	Generation room.Generation
 	Seats      int
+	// Role is what those who sit here may do; each seat is claimed at its load.
+	Role room.Role
 	// Load is what the whole block takes from its node.
 	Load room.Load
 	// Members are those who sit here, with the revision of their session.
@@ -190,6 +192,9 @@ type Block struct {
 
 // MaxBlockSeats bounds a block, so that its item stays within one write unit.
 const MaxBlockSeats = 24
+
+// For reports whether the block's seats are for a role.
+func (b Block) For(role room.Role) bool { return (b.Role == room.Viewer) == (role == room.Viewer) }
 
 // Free returns how many seats nobody sits on.
 func (b Block) Free() int {

@@ -61,6 +61,8 @@ func (l Load) Into(available Load) int {
 // when others begin to publish.
 type Profile struct {
 	MaxParticipants int
+	// MaxPublishers is how many may be on stage at once: publishers, not viewers.
+	MaxPublishers int
 	// AudioStreams and VideoStreams bound the receive streams of a participant.
 	AudioStreams int
 	VideoStreams int
@@ -80,6 +82,7 @@ type Profile struct {
 func Default() Profile {
 	return Profile{
 		MaxParticipants: 500,
+		MaxPublishers:   500,
 		AudioStreams:    6,
 		VideoStreams:    25,
 		ReceiveKbps:     4000,
@@ -102,6 +105,8 @@ func (p Profile) Validate() error {
 	switch {
 	case p.MaxParticipants < 1:
 		return fmt.Errorf("maxParticipants is %d, at least 1 is needed", p.MaxParticipants)
+	case p.MaxPublishers < 0 || p.MaxPublishers > p.MaxParticipants:
+		return fmt.Errorf("maxPublishers is %d, expected 0 to maxParticipants, which is %d", p.MaxPublishers, p.MaxParticipants)
 	case p.AudioStreams < 0 || p.AudioStreams > 16:
 		return fmt.Errorf("audioStreams is %d, expected 0 to 16", p.AudioStreams)
 	case p.VideoStreams < 0 || p.VideoStreams > 49:

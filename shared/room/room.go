@@ -48,9 +48,15 @@ type BlockRef struct {
 	Node       NodeID
 	Generation Generation
 	Seats      int
+	// Role is what those who sit here may do; one that is not Viewer counts as
+	// Publisher.
+	Role Role
 	// Full blocks are not tried for a new seat. It is a hint: the block decides.
 	Full bool
 }
+
+// For reports whether a block's seats are for a role.
+func (b BlockRef) For(role Role) bool { return (b.Role == Viewer) == (role == Viewer) }
 
 // Room is a named set of participants, with what is still to be granted and a
 // directory of what has been.
@@ -82,12 +88,23 @@ func (r Room) Clone() Room {
 }
 
 // Granted returns how many seats are in blocks.
-func (r Room) Granted() int {
+func (r Room) Granted() int { return r.GrantedTo(Publisher) + r.GrantedTo(Viewer) }
+
+// GrantedTo returns how many seats for a role are in blocks.
+func (r Room) GrantedTo(role Role) int {
 	n := 0
 	for _, b := range r.Blocks {
-		n += b.Seats
+		if b.For(role) {
+			n += b.Seats
+		}
 	}
 	return n
+}
+
+// StageLeft returns how many publishers' seats of the profile's limit are not in
+// any block.
+func (r Room) StageLeft() int {
+	return r.Profile.MaxPublishers - r.GrantedTo(Publisher)
 }
 
 // Ref returns the directory's entry of a block, nil if there is none.
@@ -122,6 +139,18 @@ func (r Room) WithoutBlock(index int) Room {
 			break
 		}
 	}
+	return r
+}
+
+// WithSeats returns the room after a block was made smaller; what it lost is to
+// be granted anew. Full says whether nobody more fits in it.
+func (r Room) WithSeats(index, seats int, full bool) Room {
+	r = r.Clone()
+	if ref := r.Ref(index); ref != nil {
+		r.SeatsLeft += ref.Seats - seats
+		ref.Seats, ref.Full = seats, full
+	}
+	r.Revision++
 	return r
 }
 

@@ -30,6 +30,9 @@ func (s *Store) holds(c control.Change) bool {
 		b, ok := s.blocks[step.BlockKey{Room: c.Room, Index: c.Index}]
 		rev, sits := b.Members[c.Member]
 		return ok && b.Generation == c.Generation && (len(b.Members) == 0 || len(b.Members) == 1 && sits && rev == c.If)
+	case control.ShrinkBlock:
+		b, ok := s.blocks[blockKey(c.Block)]
+		return ok && b.Generation == c.Block.Generation && b.Seats == c.From && !b.Sealed && len(b.Members) <= c.Block.Seats
 	case control.DropBlock:
 		b, ok := s.blocks[step.BlockKey{Room: c.Room, Index: c.Index}]
 		return ok && b.Generation == c.Generation
@@ -119,6 +122,10 @@ func (s *Store) apply(c control.Change) {
 		s.blocks[blockKey(b)] = b
 	case control.DeleteBlock:
 		delete(s.blocks, step.BlockKey{Room: c.Room, Index: c.Index})
+	case control.ShrinkBlock:
+		b := cloneBlock(c.Block)
+		b.Members = s.blocks[blockKey(b)].Members
+		s.blocks[blockKey(b)] = b
 	case control.DropBlock:
 		delete(s.blocks, step.BlockKey{Room: c.Room, Index: c.Index})
 	case control.TakeSeat:

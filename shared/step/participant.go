@@ -14,13 +14,14 @@ import (
 // for the participant, or a fault.
 func (w *World) Join(ctx context.Context, c control.Caller, m events.Join) error {
 	spread := w.Spread()
+	role, _ := c.Role(m.Role) // the decision refuses what the token does not allow
 	_, err := run(ctx, w, "join",
 		func(ctx context.Context, complete bool) (control.Seating, error) {
 			if complete {
 				spread = w.Spread()
-				return w.seating(ctx, c.Room, c.Key)
+				return w.seating(ctx, c.Room, c.Key, role)
 			}
-			return w.glance(ctx, c.Room, spread)
+			return w.glance(ctx, c.Room, role, spread)
 		},
 		func(s control.Seating) (control.Plan, error) {
 			return control.Join(s, control.JoinEvent{Caller: c, Message: m, Spread: spread}, w.Now(), w.Settings)
@@ -31,7 +32,9 @@ func (w *World) Join(ctx context.Context, c control.Caller, m events.Join) error
 // Leave gives a seat or a place in line back.
 func (w *World) Leave(ctx context.Context, c control.Caller, m events.Leave) error {
 	_, err := run(ctx, w, "leave",
-		func(ctx context.Context, _ bool) (control.Seating, error) { return w.seating(ctx, c.Room, c.Key) },
+		func(ctx context.Context, _ bool) (control.Seating, error) {
+			return w.seating(ctx, c.Room, c.Key, room.Viewer)
+		},
 		func(s control.Seating) (control.Plan, error) { return control.Leave(s, c, m, w.Now()) })
 	return err
 }
@@ -48,22 +51,22 @@ func (w *World) Disconnected(ctx context.Context, c control.Caller) error {
 }
 
 // glance is the cheap snapshot of the fast path: the room, one of its open
-// blocks and that block's node, each read once and not consistently.
-func (w *World) glance(ctx context.Context, name room.Name, spread uint64) (control.Seating, error) {
+// blocks for the role and that block's node, each read once and not consistently.
+func (w *World) glance(ctx context.Context, name room.Name, role room.Role, spread uint64) (control.Seating, error) {
 	items, err := w.Store.Get(ctx, false, RoomKey{name})
 	if err != nil {
 		return control.Seating{}, err
 	}
 	s := control.Seating{Room: first(items.Rooms)}
 	if s.Room == nil {
-		s.Candidates, err = w.candidates(ctx, s.Room)
+		s.Candidates, err = w.candidates(ctx, s.Room, role)
 		return s, err
 	}
 	var open []room.BlockRef
 	nodes := map[room.NodeID]bool{}
 	for _, b := range s.Room.Blocks {
 		nodes[b.Node] = true
-		if !b.Full {
+		if !b.Full && b.For(role) {
 			open = append(open, b)
 		}
 	}
@@ -81,8 +84,9 @@ func (w *World) glance(ctx context.Context, name room.Name, spread uint64) (cont
 	return s, err
 }
 
-// seating is the complete snapshot: everything of the room, read consistently.
-func (w *World) seating(ctx context.Context, name room.Name, key room.Key) (control.Seating, error) {
+// seating is the complete snapshot: everything of the room, read consistently,
+// with candidates for a seat of the role.
+func (w *World) seating(ctx context.Context, name room.Name, key room.Key, role room.Role) (control.Seating, error) {
 	items, err := w.Store.Get(ctx, true, RoomKey{name}, ParticipantKey{name, key}, WaitKey{w.Settings.Region, name, key})
 	if err != nil {
 		return control.Seating{}, err
@@ -106,7 +110,7 @@ func (w *World) seating(ctx context.Context, name room.Name, key room.Key) (cont
 		}
 		s.Blocks, s.Nodes = items.Blocks, items.Nodes
 	}
-	if s.Candidates, err = w.candidates(ctx, s.Room); err != nil {
+	if s.Candidates, err = w.candidates(ctx, s.Room, role); err != nil {
 		return control.Seating{}, err
 	}
 	items, err = w.Store.Find(ctx, Demand{w.Settings.Region})
@@ -114,13 +118,14 @@ func (w *World) seating(ctx context.Context, name room.Name, key room.Key) (cont
 	return s, err
 }
 
-// candidates are the fullest nodes that fit at least one seat of the room.
-func (w *World) candidates(ctx context.Context, r *room.Room) ([]fleet.View, error) {
+// candidates are the fullest nodes that fit at least one seat of the room for
+// the role.
+func (w *World) candidates(ctx context.Context, r *room.Room, role room.Role) ([]fleet.View, error) {
 	profile := w.Settings.Profile
 	if r != nil {
 		profile = r.Profile
 	}
-	items, err := w.Store.Find(ctx, Candidates{w.Settings.Region, profile.SeatLoad(room.Publisher), placement.Candidates})
+	items, err := w.Store.Find(ctx, Candidates{w.Settings.Region, profile.SeatLoad(role), placement.Candidates})
 	return items.Nodes, err
 }
 

@@ -78,9 +78,16 @@ func (w *watch) books(c sim.Contents) {
 	}
 	for _, r := range c.Rooms {
 		for _, ref := range r.Blocks {
-			if _, ok := c.Blocks[step.BlockKey{Room: r.Name, Index: ref.Index}]; !ok {
+			b, ok := c.Blocks[step.BlockKey{Room: r.Name, Index: ref.Index}]
+			switch {
+			case !ok:
 				w.t.fail("the directory of %s has block %d, which is not there", r.Name, ref.Index)
+			case b.Seats != ref.Seats || b.Role != ref.Role:
+				w.t.fail("the directory of %s says %d seats for %ss of block %d, which has %d for %ss", r.Name, ref.Seats, ref.Role, ref.Index, b.Seats, b.Role)
 			}
+		}
+		if r.StageLeft() < 0 {
+			w.t.fail("%s: %d seats on stage are granted, its limit is %d", r.Name, r.GrantedTo(room.Publisher), r.Profile.MaxPublishers)
 		}
 		if r.SeatsLeft < 0 || r.SeatsLeft+r.Granted() != r.Profile.MaxParticipants {
 			w.t.fail("%s: %d seats left and %d granted are not its limit %d", r.Name, r.SeatsLeft, r.Granted(), r.Profile.MaxParticipants)

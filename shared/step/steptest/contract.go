@@ -28,6 +28,7 @@ func Run(t *testing.T, make func(t *testing.T) step.Store) {
 		"participants": (*suite).participants,
 		"seats":        (*suite).seats,
 		"blocks":       (*suite).blocks,
+		"shrinking":    (*suite).shrinking,
 		"nodes":        (*suite).nodes,
 		"states":       (*suite).states,
 		"beats":        (*suite).beats,
@@ -215,6 +216,43 @@ func (s *suite) blocks() {
 	s.conflicts("drop another generation", control.DropBlock{Room: two.Room, Index: 0, Generation: 2})
 	s.does("drop with members", control.DropBlock{Room: two.Room, Index: 0, Generation: 1})
 	s.same("blocks left", 0, len(s.find(step.BlocksOf{Node: two.Node}).Blocks))
+}
+
+func (s *suite) shrinking() {
+	b := s.block(0, 6, map[room.Key]room.Revision{"a": 1, "b": 2})
+	b.Role, b.Load = room.Viewer, room.Load{Kbps: 600, PPS: 60}
+	s.does("create", control.PutBlock{Block: b})
+	to := func(seats int, from int, g room.Generation) control.Change {
+		after := b
+		after.Seats, after.Generation, after.Members = seats, g, nil
+		after.Load = room.Load{Kbps: int64(seats) * 100, PPS: int64(seats) * 10}
+		return control.ShrinkBlock{Block: after, From: from}
+	}
+	s.conflicts("shrink below its members", to(1, 6, 1))
+	s.conflicts("shrink from another size", to(4, 5, 1))
+	s.conflicts("shrink in another generation", to(4, 6, 2))
+	s.does("shrink", to(3, 6, 1))
+	s.conflicts("shrink again", to(3, 6, 1))
+	b.Seats, b.Load = 3, room.Load{Kbps: 300, PPS: 30}
+	key := step.BlockKey{Room: b.Room, Index: 0}
+	s.same("shrunk", []fleet.Block{b}, s.get(key).Blocks)
+	take := func(k room.Key) control.Change {
+		return control.TakeSeat{Room: b.Room, Index: 0, Generation: 1, Key: k, Revision: 9}
+	}
+	s.does("take the last seat", take("c"))
+	s.conflicts("take a seat that is gone", take("d"))
+	sealed := b
+	sealed.Index, sealed.Sealed, sealed.Seats = 1, true, 6
+	s.does("create sealed", control.PutBlock{Block: sealed})
+	after := sealed
+	after.Sealed, after.Seats, after.Members = false, 3, nil
+	s.conflicts("shrink a sealed block", control.ShrinkBlock{Block: after, From: 6})
+
+	n := s.node(0, room.Load{Kbps: 100, PPS: 1000})
+	s.does("create", control.PutNode{Node: n})
+	s.does("claim kbps and give packets back", control.ClaimLoad{Node: n.ID, Generation: 1, Load: room.Load{Kbps: 100, PPS: -50}, At: now})
+	s.same("available", room.Load{PPS: 1050}, s.get(step.NodeKey{Node: n.ID}).Nodes[0].Node.Available)
+	s.conflicts("claim more than there is and give packets back", control.ClaimLoad{Node: n.ID, Generation: 1, Load: room.Load{Kbps: 1, PPS: -50}, At: now})
 }
 
 func (s *suite) nodes() {

@@ -1,0 +1,116 @@
+package control
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// transfer is seats that leave a block of a room in which they are free, so that
+// they can be granted elsewhere. It keeps a room's limit exact: all seats may be
+// granted while some of them are free where they are of no use.
+type transfer struct {
+	// block is what the seats leave, as it was.
+	block fleet.Block
+	// node is where it is; nil if that node, or that life of it, is gone.
+	node  *fleet.View
+	seats int
+	// load is what leaves the node.
+	load room.Load
+	// room is the room after they left.
+	room room.Room
+}
+
+// transfer finds free seats of the room for a role that cannot be sat on where
+// they are: those of blocks for the other role, and of nodes that take nobody
+// now. A seat on stage comes out of blocks for publishers only where the stage
+// itself is the limit. Of a block's free seats half stay, so that seats do not
+// wander to and fro. It returns the refusal where there are none.
+func (s Seating) transfer(r room.Room, role room.Role, now time.Time) (*transfer, error) {
+	if !s.Complete {
+		return nil, ErrLookAgain
+	}
+	onStage := role != room.Viewer
+	stageFull := onStage && r.StageLeft() < 1
+	var from []fleet.Block
+	for _, b := range s.Blocks {
+		if b.Free() > 0 && r.Ref(b.Index) != nil && (!stageFull || b.For(room.Publisher)) {
+			from = append(from, b)
+		}
+	}
+	if len(from) == 0 {
+		if stageFull && (r.SeatsLeft > 0 || s.seatsFree() > 0) {
+			return nil, events.Errorf(events.CodeStageFull, "the stage is full: it takes %d publishers; joining as a viewer is possible", r.Profile.MaxPublishers)
+		}
+		return nil, events.Errorf(events.CodeRoomFull, "the room is full: it takes %d participants", r.Profile.MaxParticipants)
+	}
+	b := slices.MaxFunc(from, func(a, b fleet.Block) int {
+		return cmp.Or(cmp.Compare(a.Free(), b.Free()), cmp.Compare(b.Index, a.Index))
+	})
+	t := &transfer{block: b, seats: (b.Free() + 1) / 2}
+	if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {
+		t.node = v
+	}
+	left := b.Seats - t.seats
+	if left == 0 {
+		t.load, t.room = b.Load, r.WithoutBlock(b.Index)
+		return t, nil
+	}
+	t.load = r.Profile.SeatLoad(b.Role).Times(t.seats)
+	t.room = r.WithSeats(b.Index, left, len(b.Members) >= left)
+	return t, nil
+}
+
+// seatsFree counts the free seats of all blocks.
+func (s Seating) seatsFree() int {
+	n := 0
+	for _, b := range s.Blocks {
+		n += b.Free()
+	}
+	return n
+}
+
+// relieve returns candidates as they are once the seats have left their node.
+func (t *transfer) relieve(candidates []fleet.View) []fleet.View {
+	if t.node == nil {
+		return candidates
+	}
+	out := slices.Clone(candidates)
+	for i := range out {
+		if out[i].Node.ID == t.node.Node.ID {
+			out[i].Node.Available = out[i].Node.Available.Plus(t.load)
+		}
+	}
+	return out
+}
+
+// changes are those that claim load for a new block, and take the seats out of
+// their old one, if there is a transfer. A transaction may name a node once
+// only, so that where both are on one node it claims the difference.
+func (t *transfer) changes(to room.BlockRef, load room.Load, now time.Time) []Change {
+	claim := ClaimLoad{to.Node, to.Generation, load, now}
+	if t == nil {
+		return []Change{claim}
+	}
+	var changes []Change
+	b := t.block
+	if left := b.Seats - t.seats; left == 0 {
+		changes = append(changes, DeleteBlock{Room: b.Room, Index: b.Index, Generation: b.Generation})
+	} else {
+		b.Seats, b.Load, b.Members = left, b.Load.Minus(t.load), nil
+		changes = append(changes, ShrinkBlock{Block: b, From: t.block.Seats})
+	}
+	switch {
+	case t.node == nil:
+		return append(changes, claim)
+	case t.node.Node.ID != to.Node:
+		return append(changes, claim, ReturnLoad{b.Node, b.Generation, t.load, now})
+	default:
+		claim.Load = load.Minus(t.load)
+		return append(changes, claim)
+	}
+}
