@@ -25,7 +25,7 @@ func (d *stack) addBus() {
 	awssqs.NewCfnQueuePolicy(d.scope, jsii.String("DeadLettersPolicy"), &awssqs.CfnQueuePolicyProps{
 		Queues: &[]*string{q.Ref()},
 		PolicyDocument: document(
-			map[string]any{"Sid": "OnlyTLS", "Effect": "Deny", "Principal": "*", "Action": []string{"sqs:SendMessage", "sqs:ReceiveMessage"}, "Resource": q.AttrArn(),
+			map[string]any{"Sid": "OnlyTLS", "Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": q.AttrArn(),
 				"Condition": map[string]any{"Bool": map[string]any{"aws:SecureTransport": "false"}}},
 			map[string]any{"Sid": "Rules", "Effect": "Allow", "Principal": map[string]any{"Service": "events.amazonaws.com"},
 				"Action": "sqs:SendMessage", "Resource": q.AttrArn(),

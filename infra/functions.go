@@ -15,8 +15,8 @@ import (
 
 // function is one function of the stack.
 type function struct {
-	id        string
-	name, arn *string
+	id             string
+	name, arn, log *string // log is its log group's name
 }
 
 // design is what a function is given. Memory buys processor time, which is what
@@ -113,7 +113,7 @@ func (d *stack) addFunction(name string, c design, env map[string]*string) {
 	if d.parameter != nil { // a function that finds no secrets does not start
 		f.Node().AddDependency(d.parameter)
 	}
-	d.functions[name] = &function{name, f.Ref(), f.AttrArn()}
+	d.functions[name] = &function{name, f.Ref(), f.AttrArn(), log.Ref()}
 }
 
 func title(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

@@ -62,6 +62,7 @@ func newStack(app awscdk.App, s settings.Settings, p Packages, node program, reg
 	d.addRules()
 	d.addTimer()
 	d.addDomain()
+	d.addMetrics()
 	d.addAlarms()
 	d.addDashboard()
 	d.addOutputs()

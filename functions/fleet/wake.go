@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 
 	"github.com/spillway-sfu/spillway/events"
@@ -44,7 +45,7 @@ func (w waker) wake(ctx context.Context, raw json.RawMessage) error {
 	}
 	switch message.(type) {
 	case events.Sweep:
-		return w.world.Sweep(ctx)
+		return errors.Join(w.world.Sweep(ctx), w.gauge(ctx))
 	default: // CapacityRequested, the only other one
 		return w.world.Capacity(ctx)
 	}
