@@ -110,6 +110,9 @@ func settings() (control.Settings, error) {
 		return s, err
 	}
 	s.MaxHour = price.Micros(cents) * 10_000
+	if s.SpareSeats, err = number("SPILLWAY_SPARE_SEATS", 0, 0, 10_000); err != nil {
+		return s, err
+	}
 	if s.Offers, err = offers(s, seats); err != nil {
 		return s, err
 	}

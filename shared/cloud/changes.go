@@ -129,6 +129,11 @@ func writesOf(c control.Change) ([]write, error) {
 	case control.PutDemand:
 		i, err := encodeDemand(c.Demand)
 		return put(i, err, attrRevision, c.If, num(c.If))
+	case control.PutReservation:
+		i, err := encodeReservation(c.Reservation)
+		return put(i, err, attrRevision, c.If, num(c.If))
+	case control.DeleteReservation:
+		return one(write{key: reservationKey(c.Region, c.Room), cond: "#r = :r", values: item{":r": num(c.If)}})
 	case control.Ring:
 		return one(write{key: bellKey(c.Region), update: "SET #t = :at", cond: "attribute_not_exists(#pk) OR #t <= :ago",
 			values: item{":at": millis(c.At), ":ago": millis(c.At.Add(-control.RingEvery))}})

@@ -182,6 +182,10 @@ func encodeDemand(d fleet.Demand) (item, error) {
 	return encode(demandKey(d.Region), d, item{attrRevision: num(d.Revision)})
 }
 
+func encodeReservation(r fleet.Reservation) (item, error) {
+	return encode(reservationKey(r.Region, r.Room), r, item{attrRevision: num(r.Revision), attrTTL: num(r.StartAt.Add(24 * time.Hour).Unix())})
+}
+
 func encodeLaunch(l fleet.Launch) (item, error) {
 	return encode(launchKey(l.Region, l.ID), l, item{attrState: str(string(l.State))})
 }
@@ -219,6 +223,8 @@ func collect(items []item) (step.Items, error) {
 			out.Waits, err = appendDoc(out.Waits, i)
 		case "DEMAND":
 			err = document(i, &out.Demand)
+		case "RESERVE":
+			out.Reservations, err = appendDoc(out.Reservations, i)
 		case "LAUNCH":
 			out.Launches, err = appendDoc(out.Launches, i)
 		case "RECORD":

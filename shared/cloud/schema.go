@@ -29,6 +29,7 @@ import (
 //	BEAT         NODE#node          BEAT
 //	WAIT         WAIT#region        room#key
 //	DEMAND       DEMAND#region      DEMAND
+//	RESERVE      RESERVE#region     room
 //	BELL         BELL#region        BELL
 //	LAUNCH       DEMAND#region      LAUNCH#node
 //	RECORD       RECORD#region      id
@@ -124,6 +125,10 @@ func waitKey(region string, r room.Name, k room.Key) itemKey {
 
 func demandKey(region string) itemKey { return itemKey{"DEMAND#" + region, "DEMAND"} }
 
+func reservationKey(region string, r room.Name) itemKey {
+	return itemKey{"RESERVE#" + region, string(r)}
+}
+
 func bellKey(region string) itemKey { return itemKey{"BELL#" + region, "BELL"} }
 
 func launchKey(region string, id room.NodeID) itemKey {
@@ -145,6 +150,8 @@ func keysOf(k step.Key) []itemKey {
 		return []itemKey{nodeKey(k.Node), beatKey(k.Node)}
 	case step.WaitKey:
 		return []itemKey{waitKey(k.Region, k.Room, k.Key)}
+	case step.ReservationKey:
+		return []itemKey{reservationKey(k.Region, k.Room)}
 	case step.LaunchKey:
 		return []itemKey{launchKey(k.Region, k.ID)}
 	}

@@ -87,6 +87,8 @@ func (s *Store) Find(ctx context.Context, q step.Query) (step.Items, error) {
 		return s.byIndex(ctx, byRooms)
 	case step.Waiting:
 		return s.partition(ctx, "WAIT#"+q.Region)
+	case step.Reservations:
+		return s.partition(ctx, "RESERVE#"+q.Region)
 	case step.Demand:
 		return s.partition(ctx, "DEMAND#"+q.Region)
 	case step.Records:

@@ -25,6 +25,9 @@ type Settings struct {
 	// they may cost an hour together (0: no bound but MaxNodes).
 	MaxNodes int
 	MaxHour  price.Micros
+	// SpareSeats is how many seats of the default profile are kept free for whoever
+	// comes next.
+	SpareSeats int
 	// IdleAfterMs is how long a node may be empty before it is ended, in
 	// milliseconds.
 	IdleAfterMs int64

@@ -256,6 +256,17 @@ type (
 		Region string
 		At     time.Time
 	}
+	// PutReservation stores a reservation if the stored revision is If (0: none).
+	PutReservation struct {
+		Reservation fleet.Reservation
+		If          int64
+	}
+	// DeleteReservation removes a reservation if its revision is If.
+	DeleteReservation struct {
+		Region string
+		Room   room.Name
+		If     int64
+	}
 	// PutLaunch stores a launch if the stored state is If (empty: no launch).
 	PutLaunch struct {
 		Launch fleet.Launch
@@ -293,5 +304,7 @@ func (PutWait) change()           {}
 func (DeleteWait) change()        {}
 func (PutDemand) change()         {}
 func (Ring) change()              {}
+func (PutReservation) change()    {}
+func (DeleteReservation) change() {}
 func (PutLaunch) change()         {}
 func (DeleteLaunch) change()      {}

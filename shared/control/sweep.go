@@ -65,6 +65,8 @@ type NodeSweep struct {
 	// Blind says that so many leases ended together that the fault is more likely
 	// here than there: nobody is given up for a lease.
 	Blind bool
+	// Kept nodes stay though they are idle.
+	Kept bool
 }
 
 // Sweep moves one node on: an idle one is drained and ended, a dead one given
@@ -102,7 +104,7 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 	case n.Empty() && n.State == fleet.Draining && len(s.Blocks) == 0:
 		d.Choice, d.Why = "end the node", "drained and empty"
 		return s.end(d)
-	case n.Empty() && n.State.Takes() && len(s.Blocks) == 0 && now.Sub(n.TouchedAt).Milliseconds() > set.IdleAfterMs:
+	case n.Empty() && n.State.Takes() && len(s.Blocks) == 0 && !s.Kept && now.Sub(n.TouchedAt).Milliseconds() > set.IdleAfterMs:
 		d.Choice, d.Why = "end the node", "idle"
 		plan := s.move(fleet.DrainAsked, true, d)
 		s.View.Node.State = fleet.Draining

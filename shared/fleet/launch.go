@@ -85,3 +85,22 @@ func (l Launch) Refused(p Pool) bool {
 		return t.Pool == p || t.Type == p.Type && t.Refusal == Quota
 	})
 }
+
+// Reservation is capacity that a room wants by a time: it is there when the room
+// begins, and let go when nobody comes.
+type Reservation struct {
+	Region string
+	Room   room.Name
+	// Seats are wanted with Seat each.
+	Seats   int
+	Seat    room.Load
+	StartAt time.Time
+	// Revision grows with each write.
+	Revision int64
+}
+
+// ReservationKept is how long after its start a reservation holds capacity.
+const ReservationKept = 10 * time.Minute
+
+// Ended reports whether the reservation holds nothing any more.
+func (r Reservation) Ended(now time.Time) bool { return now.Sub(r.StartAt) > ReservationKept }

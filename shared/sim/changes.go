@@ -58,6 +58,11 @@ func (s *Store) holds(c control.Change) bool {
 		return true
 	case control.PutDemand:
 		return s.demands[c.Demand.Region].Revision == c.If
+	case control.PutReservation:
+		return s.reservations[step.ReservationKey{Region: c.Reservation.Region, Room: c.Reservation.Room}].Revision == c.If
+	case control.DeleteReservation:
+		r, ok := s.reservations[step.ReservationKey{Region: c.Region, Room: c.Room}]
+		return ok && r.Revision == c.If
 	case control.Ring:
 		return c.At.Sub(s.bells[c.Region]) >= control.RingEvery
 	case control.PutLaunch:
@@ -143,6 +148,10 @@ func (s *Store) apply(c control.Change) {
 		s.records = append(s.records[max(0, len(s.records)-maxRecords):], c.Record)
 	case control.PutDemand:
 		s.demands[c.Demand.Region] = c.Demand
+	case control.PutReservation:
+		s.reservations[step.ReservationKey{Region: c.Reservation.Region, Room: c.Reservation.Room}] = c.Reservation
+	case control.DeleteReservation:
+		delete(s.reservations, step.ReservationKey{Region: c.Region, Room: c.Room})
 	case control.Ring:
 		s.bells[c.Region] = c.At
 	case control.PutLaunch:

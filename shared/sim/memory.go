@@ -30,6 +30,7 @@ type Store struct {
 	launches     map[step.LaunchKey]fleet.Launch
 	demands      map[string]fleet.Demand
 	bells        map[string]time.Time
+	reservations map[step.ReservationKey]fleet.Reservation
 	records      []control.Record
 }
 
@@ -47,6 +48,7 @@ func NewStore() *Store {
 		launches:     map[step.LaunchKey]fleet.Launch{},
 		demands:      map[string]fleet.Demand{},
 		bells:        map[string]time.Time{},
+		reservations: map[step.ReservationKey]fleet.Reservation{},
 	}
 }
 
@@ -57,7 +59,7 @@ const maxRecords = 1000
 func (s *Store) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.rooms) + len(s.blocks) + len(s.participants) + len(s.nodes) + len(s.beats) + len(s.waits) + len(s.launches)
+	return len(s.rooms) + len(s.blocks) + len(s.participants) + len(s.nodes) + len(s.beats) + len(s.waits) + len(s.launches) + len(s.reservations)
 }
 
 // Contents is all that a store holds, but records.
@@ -106,6 +108,8 @@ func (s *Store) Get(ctx context.Context, _ bool, keys ...step.Key) (step.Items, 
 			}
 		case step.WaitKey:
 			out.Waits = add(out.Waits, s.waits, k, same)
+		case step.ReservationKey:
+			out.Reservations = add(out.Reservations, s.reservations, k, same)
 		case step.LaunchKey:
 			out.Launches = add(out.Launches, s.launches, k, same)
 		}
@@ -179,6 +183,13 @@ func (s *Store) Find(ctx context.Context, q step.Query) (step.Items, error) {
 		}
 		slices.SortFunc(out.Records, func(a, b control.Record) int { return cmp.Compare(b.ID, a.ID) })
 		out.Records = out.Records[:min(len(out.Records), q.Limit)]
+	case step.Reservations:
+		for k, r := range s.reservations {
+			if k.Region == q.Region {
+				out.Reservations = append(out.Reservations, r)
+			}
+		}
+		slices.SortFunc(out.Reservations, func(a, b fleet.Reservation) int { return cmp.Compare(a.Room, b.Room) })
 	case step.Demand:
 		out.Demand = s.demands[q.Region]
 		for k, l := range s.launches {

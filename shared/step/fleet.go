@@ -235,7 +235,8 @@ func (w *World) Sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	failed := errors.Join(w.sweepLaunches(ctx, demand.Launches, nodes.Nodes), w.sweepNodes(ctx, nodes.Nodes, instances))
+	keep, ahead := w.sweepAhead(ctx, demand, nodes.Nodes)
+	failed := errors.Join(ahead, w.sweepLaunches(ctx, demand.Launches, nodes.Nodes), w.sweepNodes(ctx, nodes.Nodes, instances, keep))
 	known := map[room.NodeID]bool{}
 	for _, l := range demand.Launches {
 		known[l.ID] = true
@@ -261,7 +262,7 @@ func (w *World) sweepLaunches(ctx context.Context, launches []fleet.Launch, node
 // for each, a thousand nodes take seconds.
 const sweptAtOnce = 32
 
-func (w *World) sweepNodes(ctx context.Context, nodes []fleet.View, instances []control.Instance) error {
+func (w *World) sweepNodes(ctx context.Context, nodes []fleet.View, instances []control.Instance, keep map[room.NodeID]bool) error {
 	of := map[room.NodeID][]control.Instance{}
 	for _, i := range instances {
 		of[i.Node] = append(of[i.Node], i)
@@ -270,7 +271,9 @@ func (w *World) sweepNodes(ctx context.Context, nodes []fleet.View, instances []
 	failed := make([]error, len(nodes))
 	var each []func()
 	for i, v := range nodes {
-		each = append(each, func() { failed[i] = w.sweepNode(ctx, v, of[v.Node.ID], blind) })
+		each = append(each, func() {
+			failed[i] = w.sweepNode(ctx, control.NodeSweep{View: v, Blind: blind, Kept: keep[v.Node.ID]}, of[v.Node.ID])
+		})
 	}
 	for some := range slices.Chunk(each, sweptAtOnce) {
 		w.atOnce(some)
@@ -278,8 +281,9 @@ func (w *World) sweepNodes(ctx context.Context, nodes []fleet.View, instances []
 	return errors.Join(failed...)
 }
 
-func (w *World) sweepNode(ctx context.Context, v fleet.View, instances []control.Instance, blind bool) error {
-	s := control.NodeSweep{View: v, Blind: blind, Rooms: map[room.Name]room.Room{}}
+func (w *World) sweepNode(ctx context.Context, s control.NodeSweep, instances []control.Instance) error {
+	v := s.View
+	s.Rooms = map[room.Name]room.Room{}
 	for i := range instances {
 		if s.Instance == nil || s.Instance.Gone {
 			s.Instance = &instances[i]

@@ -52,6 +52,11 @@ type (
 		Room   room.Name
 		Key    room.Key
 	}
+	// ReservationKey names a room's reservation in a region.
+	ReservationKey struct {
+		Region string
+		Room   room.Name
+	}
 	// LaunchKey names a launch in a region.
 	LaunchKey struct {
 		Region string
@@ -64,6 +69,7 @@ func (BlockKey) key()       {}
 func (ParticipantKey) key() {}
 func (NodeKey) key()        {}
 func (WaitKey) key()        {}
+func (ReservationKey) key() {}
 func (LaunchKey) key()      {}
 
 // Query asks the store for items that it finds by an index or in one partition.
@@ -88,6 +94,8 @@ type (
 	AllRooms struct{}
 	// Waiting are all who wait in a region, consistently.
 	Waiting struct{ Region string }
+	// Reservations are a region's reservations, consistently.
+	Reservations struct{ Region string }
 	// Demand is a region's demand with its launches, consistently.
 	Demand struct{ Region string }
 	// Records are the latest decisions about a region's fleet, the newest first,
@@ -98,13 +106,14 @@ type (
 	}
 )
 
-func (Candidates) query() {}
-func (AllNodes) query()   {}
-func (BlocksOf) query()   {}
-func (AllRooms) query()   {}
-func (Waiting) query()    {}
-func (Demand) query()     {}
-func (Records) query()    {}
+func (Candidates) query()   {}
+func (AllNodes) query()     {}
+func (BlocksOf) query()     {}
+func (AllRooms) query()     {}
+func (Waiting) query()      {}
+func (Reservations) query() {}
+func (Demand) query()       {}
+func (Records) query()      {}
 
 // Items are what a store returns; what does not exist is absent.
 type Items struct {
@@ -115,6 +124,7 @@ type Items struct {
 	Waits        []fleet.Wait
 	Launches     []fleet.Launch
 	Demand       fleet.Demand
+	Reservations []fleet.Reservation
 	Records      []control.Record
 }
 

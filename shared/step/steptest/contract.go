@@ -35,6 +35,7 @@ func Run(t *testing.T, make func(t *testing.T) step.Store) {
 		"waits":        (*suite).waits,
 		"launches":     (*suite).launches,
 		"bell":         (*suite).bell,
+		"reservations": (*suite).reservations,
 		"capacity":     (*suite).capacity,
 		"candidates":   (*suite).candidates,
 		"records":      (*suite).records,

@@ -80,6 +80,22 @@ func (s *suite) capacity() {
 	s.does("empty by what may be granted", control.SetState{Node: n.ID, Generation: 1, From: fleet.Ready, To: fleet.Draining, IfEmpty: true})
 }
 
+func (s *suite) reservations() {
+	r := fleet.Reservation{Region: "r-" + s.tag, Room: "a # room", Seats: 9, Seat: room.Load{Kbps: 1, PPS: 2}, StartAt: now, Revision: 1}
+	key := step.ReservationKey{Region: r.Region, Room: r.Room}
+	s.conflicts("change of none", control.PutReservation{Reservation: r, If: 1})
+	s.does("reserve", control.PutReservation{Reservation: r})
+	s.conflicts("reserve again", control.PutReservation{Reservation: r})
+	more := r
+	more.Seats, more.Revision = 20, 2
+	s.does("change", control.PutReservation{Reservation: more, If: 1})
+	s.same("reservation", []fleet.Reservation{more}, s.get(key).Reservations)
+	s.same("reservations", []fleet.Reservation{more}, s.find(step.Reservations{Region: r.Region}).Reservations)
+	s.conflicts("delete on another revision", control.DeleteReservation{Region: r.Region, Room: r.Room, If: 1})
+	s.does("delete", control.DeleteReservation{Region: r.Region, Room: r.Room, If: 2})
+	s.same("reservations", 0, len(s.find(step.Reservations{Region: r.Region}).Reservations))
+}
+
 func (s *suite) bell() {
 	ring := func(after time.Duration) control.Change {
 		return control.Ring{Region: "r-" + s.tag, At: now.Add(after)}

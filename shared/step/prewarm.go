@@ -1,0 +1,55 @@
+package step
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// Reserve brings capacity for a room's seats up by startAt, and lets it go if
+// nobody comes; no seats cancel what was reserved before. Seats claim the
+// deployment's default profile. The error is an events.Error for whoever asked,
+// or a fault.
+func (w *World) Reserve(ctx context.Context, name room.Name, seats int, startAt time.Time) error {
+	_, err := run(ctx, w, "reserve",
+		func(ctx context.Context, _ bool) (*fleet.Reservation, error) {
+			items, err := w.Store.Get(ctx, true, ReservationKey{w.Settings.Region, name})
+			return first(items.Reservations), err
+		},
+		func(was *fleet.Reservation) (control.Plan, error) {
+			return control.Reserve(was, fleet.Reservation{Region: w.Settings.Region, Room: name, Seats: seats,
+				Seat: w.Settings.Profile.SeatLoad(room.Publisher), StartAt: startAt}, w.Now())
+		})
+	return err
+}
+
+// sweepAhead launches what is reserved or to be spare and is not there, forgets
+// reservations that are over, and returns the idle nodes that must stay for
+// them.
+func (w *World) sweepAhead(ctx context.Context, demand Items, nodes []fleet.View) (map[room.NodeID]bool, error) {
+	items, err := w.Store.Find(ctx, Reservations{w.Settings.Region})
+	if err != nil || len(items.Reservations) == 0 && w.Settings.SpareSeats == 0 {
+		return nil, err
+	}
+	a := control.Ahead{Reservations: items.Reservations,
+		Pressure: control.Pressure{Demand: demand.Demand, Launches: demand.Launches, Nodes: nodes}}
+	var keys []Key
+	for _, r := range a.Reservations {
+		err = errors.Join(err, w.once(ctx, "sweep reservation", control.EndReservation(r, w.Now())))
+		keys = append(keys, RoomKey{r.Room})
+	}
+	waiting, failed := w.Store.Find(ctx, Waiting{w.Settings.Region})
+	if err = errors.Join(err, failed); err != nil {
+		return nil, err
+	}
+	a.Waits = waiting.Waits
+	if items, err = w.Store.Get(ctx, true, keys...); err != nil {
+		return nil, err
+	}
+	a.Rooms = items.Rooms
+	return control.Keep(a, w.Now(), w.Settings), w.once(ctx, "prewarm", control.Prewarm(a, w.Now(), w.Settings))
+}
