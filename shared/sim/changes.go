@@ -58,13 +58,6 @@ func (s *Store) holds(c control.Change) bool {
 		return true
 	case control.PutDemand:
 		return s.demands[c.Demand.Region].Revision == c.If
-	case control.PutReservation:
-		return s.reservations[step.ReservationKey{Region: c.Reservation.Region, Room: c.Reservation.Room}].Revision == c.If
-	case control.DeleteReservation:
-		r, ok := s.reservations[step.ReservationKey{Region: c.Region, Room: c.Room}]
-		return ok && r.Revision == c.If
-	case control.Ring:
-		return c.At.Sub(s.bells[c.Region]) >= control.RingEvery
 	case control.PutLaunch:
 		return s.launches[launchKey(c.Launch)].State == c.If
 	case control.DeleteLaunch:
@@ -81,6 +74,13 @@ func (s *Store) holdsOnNode(c control.Change) bool {
 		return n, ok && n.Generation == g
 	}
 	switch c := c.(type) {
+	case control.PutReservation:
+		return s.reservations[step.ReservationKey{Region: c.Reservation.Region, Room: c.Reservation.Room}].Revision == c.If
+	case control.DeleteReservation:
+		r, ok := s.reservations[step.ReservationKey{Region: c.Region, Room: c.Room}]
+		return ok && r.Revision == c.If
+	case control.Ring:
+		return c.At.Sub(s.bells[c.Region]) >= control.RingEvery
 	case control.ClaimLoad:
 		n, ok := has(c.Node, c.Generation)
 		return ok && n.State.Takes() && c.Load.Fits(n.Available)

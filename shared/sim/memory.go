@@ -184,12 +184,7 @@ func (s *Store) Find(ctx context.Context, q step.Query) (step.Items, error) {
 		slices.SortFunc(out.Records, func(a, b control.Record) int { return cmp.Compare(b.ID, a.ID) })
 		out.Records = out.Records[:min(len(out.Records), q.Limit)]
 	case step.Reservations:
-		for k, r := range s.reservations {
-			if k.Region == q.Region {
-				out.Reservations = append(out.Reservations, r)
-			}
-		}
-		slices.SortFunc(out.Reservations, func(a, b fleet.Reservation) int { return cmp.Compare(a.Room, b.Room) })
+		out.Reservations = s.reserved(q.Region)
 	case step.Demand:
 		out.Demand = s.demands[q.Region]
 		for k, l := range s.launches {
@@ -229,4 +224,15 @@ func (s *Store) Commit(ctx context.Context, changes []control.Change) error {
 		s.apply(c)
 	}
 	return nil
+}
+
+func (s *Store) reserved(region string) []fleet.Reservation {
+	var out []fleet.Reservation
+	for k, r := range s.reservations {
+		if k.Region == region {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(a, b fleet.Reservation) int { return cmp.Compare(a.Room, b.Room) })
+	return out
 }
