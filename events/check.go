@@ -38,6 +38,10 @@ func bounded(field, s string, least, most int) error {
 	return nil
 }
 
+// CheckName reports what is wrong with a name, of a room or a participant, that
+// did not come in a message: the same that [Join] refuses.
+func CheckName(field, s string) error { return bounded(field, s, 1, MaxName) }
+
 // text is bounded without the ban on control characters, for free text.
 func text(field, s string, most int) error {
 	if len(s) > most {

@@ -19,6 +19,7 @@ type roomSummary struct {
 	CreatedAt       time.Time     `json:"createdAt"`
 	Participants    int           `json:"participants"`
 	MaxParticipants int           `json:"maxParticipants"`
+	MaxPublishers   int           `json:"maxPublishers"`
 	Seats           int           `json:"seats"` // granted, taken or not
 	Nodes           []room.NodeID `json:"nodes"`
 

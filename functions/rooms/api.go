@@ -20,6 +20,7 @@ import (
 )
 
 type api struct {
+	world    *step.World
 	store    step.Store
 	settings control.Settings
 	keys     []string
@@ -33,6 +34,8 @@ var statuses = map[events.Code]int{
 	events.CodeNotFound:     http.StatusNotFound,
 	events.CodeMethod:       http.StatusMethodNotAllowed,
 	events.CodeBadField:     http.StatusBadRequest,
+	events.CodeBadJSON:      http.StatusBadRequest,
+	events.CodeTooLarge:     http.StatusRequestEntityTooLarge,
 	events.CodeBusy:         http.StatusServiceUnavailable,
 }
 
@@ -64,7 +67,12 @@ func (a api) route(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any, 
 	if !ok {
 		return nil, errNoSuchPath
 	}
-	if m := r.RequestContext.HTTP.Method; m != http.MethodGet {
+	switch m := r.RequestContext.HTTP.Method; {
+	case m == http.MethodPost && path == "rooms":
+		return a.declare(ctx, r)
+	case m != http.MethodGet && path == "rooms":
+		return nil, events.Errorf(events.CodeMethod, "%.16s is not possible here, GET and POST are", m)
+	case m != http.MethodGet:
 		return nil, events.Errorf(events.CodeMethod, "%.16s is not possible here, GET is", m)
 	}
 	// An HTTP API has decoded rawPath, so what follows is the name as it is,
@@ -149,7 +157,7 @@ func (a api) summary(ctx context.Context, r room.Room) (roomSummary, []room.Key,
 	if err != nil {
 		return roomSummary{}, nil, err
 	}
-	s := roomSummary{Name: r.Name, CreatedAt: r.CreatedAt, MaxParticipants: r.Profile.MaxParticipants, Nodes: []room.NodeID{}, blocks: map[int]room.NodeID{}}
+	s := roomSummary{Name: r.Name, CreatedAt: r.CreatedAt, MaxParticipants: r.Profile.MaxParticipants, MaxPublishers: r.Profile.MaxPublishers, Nodes: []room.NodeID{}, blocks: map[int]room.NodeID{}}
 	var members []room.Key
 	seen := map[room.NodeID]bool{}
 	for _, b := range items.Blocks {

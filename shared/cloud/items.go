@@ -89,7 +89,11 @@ func document(i item, into any) error {
 }
 
 func encodeRoom(r room.Room) (item, error) {
-	return encode(roomKey(r.Name), r, item{attrRevision: num(r.Revision), attrBy: str(byRooms)})
+	attrs := item{attrRevision: num(r.Revision), attrBy: str(byRooms)}
+	if len(r.Blocks) == 0 { // declared, and nobody is in it
+		attrs[attrTTL] = num(r.KeepUntil.Unix())
+	}
+	return encode(roomKey(r.Name), r, attrs)
 }
 
 // participantLasts bounds how long a participant's row outlives everything that

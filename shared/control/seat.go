@@ -254,7 +254,7 @@ func release(s Seating, b fleet.Block, key room.Key, revision room.Revision, now
 }
 
 // returnBlock gives a block back whose only member, if any, is key. The room
-// goes with its last block.
+// goes with its last block, unless it was declared.
 func returnBlock(s Seating, b fleet.Block, key room.Key, revision room.Revision, now time.Time) Commit {
 	changes := []Change{DeleteBlock{b.Room, b.Index, b.Generation, key, revision}}
 	if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {
@@ -268,7 +268,7 @@ func withoutBlock(r *room.Room, index int) []Change {
 	switch {
 	case r == nil || r.Ref(index) == nil:
 		return nil
-	case len(r.Blocks) == 1:
+	case len(r.Blocks) == 1 && r.KeepUntil.IsZero():
 		return []Change{DeleteRoom{r.Name, r.Revision}}
 	default:
 		return []Change{PutRoom{r.WithoutBlock(index), r.Revision}}

@@ -65,6 +65,9 @@ type Room struct {
 	Region    string
 	Profile   Profile
 	CreatedAt time.Time
+	// KeepUntil, when set, says that the customer declared the room: it is kept
+	// while nobody is in it, until then at least.
+	KeepUntil time.Time
 	// SeatsLeft is how many seats of the profile's limit are not in any block.
 	SeatsLeft int
 	// NextBlock is the index of the next block; indexes are never used twice

@@ -171,3 +171,30 @@ func (l *lab) refuseNobodyElsewhere(n node) {
 		l.Errorf("%d seats taken: %v, %v", got, l.blocksOf(n), l.blocksOf(m))
 	}
 }
+
+func TestADeclaredRoomOutlivesThoseWhoLeaveIt(t *testing.T) {
+	l := newLab(t, 40)
+	l.settles(someone("first", "warm-up"))
+	p := room.Layout{Audio: 1, Tiles: 1}.Profile(2, 1)
+	until := l.Now().Add(time.Hour)
+	if err := l.World.Declare(t.Context(), control.Declaration{Room: "duo", Profile: p, KeepUntil: until}); err != nil {
+		t.Fatal(err)
+	}
+	ann, bob := someone("ann", "duo"), someone("bob", "duo")
+	for range 2 { // and once more after everybody left
+		if err := l.joins(ann); err != nil {
+			t.Fatal(err)
+		}
+		l.refused(l.joins(bob), events.CodeStageFull)
+		if err := l.joinsAs(bob, events.Viewer); err != nil {
+			t.Fatal(err)
+		}
+		l.refused(l.joinsAs(someone("cid", "duo"), events.Viewer), events.CodeRoomFull)
+		l.leaves(ann)
+		l.leaves(bob)
+		items, err := l.World.Store.Get(t.Context(), true, step.RoomKey{Room: "duo"})
+		if err != nil || len(items.Rooms) != 1 || len(items.Rooms[0].Blocks) != 0 || items.Rooms[0].SeatsLeft != 2 || !items.Rooms[0].KeepUntil.Equal(until) {
+			t.Fatalf("%+v, %v", items.Rooms, err)
+		}
+	}
+}

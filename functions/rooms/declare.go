@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"time"
+
+	lambda "github.com/aws/aws-lambda-go/events"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// declaration is the body of POST /v1/rooms. What it leaves out is the preset's,
+// or that of a room nobody declared.
+type declaration struct {
+	Name            string     `json:"name"`
+	Preset          string     `json:"preset"`
+	MaxParticipants *int       `json:"maxParticipants"`
+	MaxPublishers   *int       `json:"maxPublishers"`
+	AudioStreams    *int       `json:"audioStreams"`
+	VideoStreams    *int       `json:"videoStreams"`
+	ReceiveKbps     *int64     `json:"receiveKbps"`
+	SendKbps        *int64     `json:"sendKbps"`
+	KeepUntil       *time.Time `json:"keepUntil"`
+}
+
+// maxBody bounds a request's body, in bytes.
+const maxBody = 16 << 10
+
+func (a api) declare(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any, error) {
+	var d declaration
+	if err := decode(r, &d); err != nil {
+		return nil, err
+	}
+	if err := events.CheckName("name", d.Name); err != nil {
+		return nil, err
+	}
+	profile, err := d.profile(a.settings.Profile)
+	if err != nil {
+		return nil, err
+	}
+	until := a.now().Add(control.DeclaredLasts)
+	if d.KeepUntil != nil {
+		until = *d.KeepUntil
+	}
+	name := room.Name(d.Name)
+	if err := a.world.Declare(ctx, control.Declaration{Room: name, Profile: profile, KeepUntil: until}); err != nil {
+		return nil, err
+	}
+	return a.room(ctx, name)
+}
+
+// profile is the preset, or otherwise the fallback, with what the declaration
+// says.
+func (d declaration) profile(otherwise room.Profile) (room.Profile, error) {
+	p := otherwise
+	if d.Preset != "" {
+		var err error
+		if p, err = room.Preset(d.Preset); err != nil {
+			return p, events.Errorf(events.CodeBadField, "%s", err.Error())
+		}
+	}
+	set(&p.MaxParticipants, d.MaxParticipants)
+	if d.MaxPublishers == nil {
+		p.MaxPublishers = min(p.MaxPublishers, p.MaxParticipants)
+	}
+	set(&p.MaxPublishers, d.MaxPublishers)
+	set(&p.AudioStreams, d.AudioStreams)
+	set(&p.VideoStreams, d.VideoStreams)
+	set(&p.ReceiveKbps, d.ReceiveKbps)
+	set(&p.SendKbps, d.SendKbps)
+	return p, nil
+}
+
+func set[T any](to, from *T) {
+	if from != nil {
+		*to = *from
+	}
+}
+
+// decode reads a JSON object and refuses fields that it does not know, so that a
+// misspelt limit is not silently none.
+func decode(r lambda.APIGatewayV2HTTPRequest, into any) error {
+	body := []byte(r.Body)
+	if r.IsBase64Encoded {
+		var err error
+		if body, err = base64.StdEncoding.DecodeString(r.Body); err != nil {
+			return events.Errorf(events.CodeBadJSON, "the body is not valid base64")
+		}
+	}
+	if len(body) > maxBody {
+		return events.Errorf(events.CodeTooLarge, "the body has %d bytes, at most %d are taken", len(body), maxBody)
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return events.Errorf(events.CodeBadJSON, "the body is not what is expected: %s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if d.More() {
+		return events.Errorf(events.CodeBadJSON, "the body goes on after the object")
+	}
+	return nil
+}
