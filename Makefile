@@ -51,7 +51,7 @@ bench: setup-test build ## Measure joins and cold starts (nothing else should ru
 why: setup-dev ## Explain decisions about nodes from lines of a log (LINE='...' or FILE=...)
 	@go run ./infra/why $(if $(LINE),-line '$(LINE)') $(FILE)
 
-build: $(FUNCTIONS:%=build/local/%/bootstrap) build/local/sfu-node build/local/spillway-local demo ## Build everything for this machine into build/local
+build: $(FUNCTIONS:%=build/local/%/bootstrap) build/local/sfu-node build/local/spillway-local build/local/spillway demo ## Build everything for this machine into build/local
 
 package: $(FUNCTIONS:%=build/lambda/%/bootstrap) build/lambda/secrets/bootstrap build/node/sfu-node ## Build what is deployed, for linux/arm64, into build/lambda and build/node
 
@@ -87,6 +87,9 @@ build/node/sfu-node: FORCE
 
 build/local/sfu-node: FORCE
 	@go build -trimpath -o $@ ./sfu-node
+
+build/local/spillway: FORCE
+	@go build -trimpath -o $@ ./infra/cli
 
 build/local/spillway-local: FORCE
 	@go build -trimpath -o $@ ./infra/local

@@ -54,6 +54,7 @@ var arrows = []struct {
 	{"sfu-node/speaker", "", "who speaks follows from audio levels and time alone"},
 	{"sfu-node/...", "events sfu-node/...", "a node knows the control plane by its messages only"},
 	{"infra/settings", "shared/price", "what may be chosen is checked before anything is built on it"},
+	{"infra/cli", "shared/price shared/placement shared/token", "an operator's tool sees a deployment from outside, by its HTTP API"},
 	{"infra/secrets", "shared/cloud", "secrets are made where they are read"},
 	{"infra", "events shared/cloud infra/settings", "the deployment is made of the names and shapes that the code uses, and of no others"},
 	{"infra/local/...", "events shared/token shared/cloud infra/local/...", "stand-ins for AWS must not share code with what is tested on them, except names of settings and what mints tokens"},

@@ -32,7 +32,7 @@ type design struct {
 }
 
 func (d *stack) designs() map[string]design {
-	own := allow([]string{"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem",
+	own := allow([]string{"dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem",
 		"dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"}, d.tableArn)
 	index := allow([]string{"dynamodb:Query"}, jsii.String(*d.tableArn+"/index/*"))
 	read := allow([]string{"dynamodb:BatchGetItem", "dynamodb:Query"}, d.tableArn)
