@@ -47,6 +47,7 @@ bench: setup-test build ## Measure joins and cold starts (nothing else should ru
 	@go run ./bench/join
 	@go run ./bench/frame
 	@go run ./bench/start
+	@go run ./bench/fleet
 
 why: setup-dev ## Explain decisions about nodes from lines of a log (LINE='...' or FILE=...)
 	@go run ./infra/why $(if $(LINE),-line '$(LINE)') $(FILE)

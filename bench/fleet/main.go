@@ -1,0 +1,89 @@
+// Command fleet measures how tightly the fleet is packed: node-hours on four
+// kinds of load, divided by the fewest that could have carried it, for
+// Spillway's own decisions and for simple models of how others place.
+//
+// The bound is that of whoever was served: a row with refusals is not to be read
+// beside one without. Spillway refuses where a room's node is full and the room
+// may not grow onto another; the models of others may always.
+//
+// Time is simulated; the decisions, the store's conditions and the sweep are
+// the real ones.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/placement"
+	"github.com/spillway-sfu/spillway/shared/price"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// row is a policy's result on a trace.
+type row struct {
+	Trace     string  `json:"trace"`
+	Policy    string  `json:"policy"`
+	NodeHours float64 `json:"nodeHours"`
+	Bound     float64 `json:"bound"`
+	Ratio     float64 `json:"ratio"`
+	MostNodes int     `json:"mostNodes"`
+	Waited    int     `json:"waited"`
+	Refused   int     `json:"refused"`
+	People    int     `json:"people"`
+}
+
+func main() {
+	seed := flag.Uint64("seed", 1, "of the traces")
+	idle := flag.Duration("idle", 5*time.Minute, "how long a node may be empty")
+	typ := flag.String("type", "c7g.large", "the instance type that all use")
+	out := flag.String("json", "", "write the rows to this file")
+	flag.Parse()
+	if err := run(*seed, *idle, *typ, *out); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(seed uint64, idle time.Duration, typ, out string) error {
+	t, err := price.Type(typ)
+	if err != nil {
+		return err
+	}
+	profile := room.Default()
+	set := control.Settings{Region: "r", Profile: profile, MaxNodes: 10_000, IdleAfterMs: idle.Milliseconds(), BootMs: boot.Milliseconds(),
+		Offers: []placement.Offer{{Type: t.Name, Capacity: t.Capacity, Hour: t.Hour}}}
+	var rows []row
+	for _, tr := range traces(seed) {
+		add := func(policy string, o outcome) {
+			least := bound(tr.without(o.refused), profile, t.Capacity)
+			rows = append(rows, row{tr.name, policy, o.nodeHours, least, o.nodeHours / least, o.most, o.waited, len(o.refused), len(tr.visits)})
+		}
+		o, err := runSpillway(context.Background(), tr, set)
+		if err != nil {
+			return fmt.Errorf("%s: %w", tr.name, err)
+		}
+		add("spillway", o)
+		for _, p := range rivals {
+			add(p.name, p.run(tr, profile, t.Capacity, idle))
+		}
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "trace\tpolicy\tnode-hours\t÷ fewest\tmost nodes\twaited\trefused\tof\n")
+	for _, r := range rows {
+		fmt.Fprintf(w, "%s\t%s\t%.1f\t%.2f\t%d\t%d\t%d\t%d\n", r.Trace, r.Policy, r.NodeHours, r.Ratio, r.MostNodes, r.Waited, r.Refused, r.People)
+	}
+	if err := w.Flush(); err != nil || out == "" {
+		return err
+	}
+	data, err := json.MarshalIndent(rows, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(out, append(data, '\n'), 0o644)
+}
