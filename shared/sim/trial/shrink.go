@@ -70,9 +70,13 @@ func reduce[T any](all []T, without func([]T) bool) {
 }
 
 // Report explains a failing world: what is broken, the command that runs it
-// again, and the trace of the smallest world found that fails too.
+// again, and the trace of the smallest world found within a number of runs that
+// fails too; none when runs is negative.
 func Report(w io.Writer, cfg Config, r Result, runs int) {
 	fmt.Fprintf(w, "seed %d, %d people, %d faults: %v\nreplay: make sim SEED=%d STEPS=%d\n", cfg.Seed, r.People, len(r.Faults), r.Err, cfg.Seed, cfg.Steps)
+	if runs < 0 {
+		return
+	}
 	small := Shrink(cfg, runs)
 	small.Trace = w
 	fmt.Fprintf(w, "\nthe trace of a smaller world that fails:\n")

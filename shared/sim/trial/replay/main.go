@@ -21,7 +21,11 @@ func main() {
 	steps := flag.Int("steps", 0, "how many steps the faults last; 0: as the seed says")
 	seeds := flag.Int("seeds", 0, "how many worlds to run without a trace; 0: only the one, with its trace")
 	shrink := flag.Int("shrink", 400, "how many worlds to try for a smaller failure")
+	quiet := flag.Bool("quiet", false, "print no trace of a failure")
 	flag.Parse()
+	if *quiet {
+		*shrink = -1
+	}
 	stepsOf := func(seed uint64) int {
 		if *steps > 0 {
 			return *steps

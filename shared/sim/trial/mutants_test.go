@@ -1,0 +1,119 @@
+package trial
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// patch replaces a text that occurs once in a file of shared.
+type patch struct{ file, old, new string }
+
+// mutants are ways to break the code under trial that the trials must notice.
+// The conditions of the memory store count as code: they are those that the
+// real store puts into its expressions.
+var mutants = []struct {
+	name    string
+	patches []patch
+}{
+	{"a block takes more members than seats", []patch{{"sim/changes.go", "!sits && len(b.Members) < b.Seats)", "!sits)"}}},
+	{"a seat is released whatever its revision", []patch{
+		{"control/leave.go", "if p == nil || p.Revision != room.Revision(m.Revision) {", "if p == nil {"}}},
+	{"load is returned twice", []patch{
+		{"control/seat.go", "changes = append(changes, ReturnLoad{b.Node, b.Generation, b.Load, now})",
+			"changes = append(changes, ReturnLoad{b.Node, b.Generation, b.Load, now}, ReturnLoad{b.Node, b.Generation, b.Load, now})"}}},
+	{"a room is written whatever its revision", []patch{{"sim/changes.go", "return s.rooms[c.Room.Name].Revision == c.If", "return true"}}},
+	{"an ended lease is ignored", []patch{{"fleet/fleet.go", "return v.Node.State.Takes() && v.Alive(now)", "return v.Node.State.Takes()"}}},
+	{"the sweep ends nodes with people on them", []patch{
+		{"control/sweep.go", "case n.Empty() && n.State.Takes() &&", "case n.State.Takes() &&"},
+		{"sim/changes.go", "n.State == c.From && (!c.IfEmpty || n.Empty())", "n.State == c.From"}}},
+	{"a hello does not compete with the end of its launch", []patch{{"sim/changes.go", "return s.launches[launchKey(c.Launch)].State == c.If", "return true"}}},
+	{"what is coming is not subtracted", []patch{{"control/launch.go", "s.Bins = append(s.Bins, l.Capacity)", "_ = l"}}},
+	{"a blind sweep gives everybody up", []patch{{"control/sweep.go", "case !s.Blind && ", "case "}}},
+	{"a part of an inventory passes for all of it", []patch{
+		{"control/node.go", "if events.InventoryPart(string(key), inv.Parts) != inv.Part {", "if false {"}}},
+	{"a block is deleted with others in it", []patch{
+		{"sim/changes.go", "return ok && b.Generation == c.Generation && (len(b.Members) == 0 || len(b.Members) == 1 && sits && rev == c.If)",
+			"_, _ = rev, sits; return ok && b.Generation == c.Generation"}}},
+	{"load of an earlier life is returned to the present one", []patch{
+		{"control/seat.go", "if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {\n\t\tchanges = append(changes, ReturnLoad{b.Node, b.Generation,",
+			"if v := s.node(b.Node); v != nil {\n\t\tchanges = append(changes, ReturnLoad{b.Node, v.Node.Generation,"}}},
+	{"orphaned instances are left alone", []patch{{"control/sweep.go", "if i.Gone || known(i.Node) ||", "if true || i.Gone || known(i.Node) ||"}}},
+	{"launches are never given up", []patch{{"control/sweep.go", "case now.Sub(l.At) > fleet.LaunchTimeout:", "case false:"}}},
+	{"a conflict is taken for success", []patch{{"step/step.go", "if errors.Is(err, ErrConflict) && c.Optional {", "if errors.Is(err, ErrConflict) {"}}},
+	{"a node that lands does not take the place of its launch", []patch{{"control/node.go", "One(PutLaunch{landed, l.State}, PutNode{n, 0}", "One(PutNode{n, 0}"}}},
+	{"who is served stays in line", []patch{{"control/serve.go", "return append(commits, Hint(out.Changes...))", "return commits"}}},
+	{"an idle node is ended with a life before on it", []patch{{"control/sweep.go", "n.State.Takes() && len(s.Blocks) == 0 &&", "n.State.Takes() &&"}}},
+	{"who waits is served on a node that it avoids", []patch{{"control/serve.go", "Avoid: w.Avoid, ", ""}}},
+}
+
+// TestBrokenCodeIsCaught breaks the code in each way and runs seeds until one
+// fails. It fails where none does, and where a patch no longer applies: then the
+// patch, not the trial, wants mending.
+func TestBrokenCodeIsCaught(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a binary for each way to break the code")
+	}
+	shared, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^seed (\d+), .* step \d+: (.*)$`)
+	for i, m := range mutants {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			bin := filepath.Join(dir, "broken")
+			build := exec.Command("go", "build", "-overlay", overlay(t, dir, shared, m.patches), "-o", bin, "./replay")
+			if out, err := build.CombinedOutput(); err != nil {
+				t.Fatalf("mutant %d does not build: %v\n%s", i, err, out)
+			}
+			var out bytes.Buffer
+			run := exec.Command(bin, "-seeds", fmt.Sprint(seeds), "-steps", "6000", "-shrink", "0", "-quiet")
+			run.Stdout, run.Stderr = &out, &out
+			err := run.Run()
+			if caught := found.FindStringSubmatch(out.String()); err != nil && caught != nil {
+				t.Logf("caught by seed %s: %.200s", caught[1], caught[2])
+				return
+			}
+			t.Errorf("not caught within %d seeds: %.500s", seeds, out.String())
+		})
+	}
+}
+
+// overlay writes the patched files and the list of them that the go command
+// wants.
+func overlay(t *testing.T, dir, shared string, patches []patch) string {
+	t.Helper()
+	replace := map[string]string{}
+	for i, p := range patches {
+		path := filepath.Join(shared, filepath.FromSlash(p.file))
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(source), p.old); n != 1 {
+			t.Fatalf("the patch of %s applies %d times, expected once: %s", p.file, n, p.old)
+		}
+		broken := filepath.Join(dir, fmt.Sprintf("%d.go", i))
+		if err := os.WriteFile(broken, []byte(strings.Replace(string(source), p.old, p.new, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		replace[path] = broken
+	}
+	list, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(path, list, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
