@@ -1,6 +1,8 @@
 package control
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
@@ -155,31 +157,43 @@ func (s NodeSweep) dropBlocks(d Decision) Plan {
 	}
 	d.Choice, d.Why = "drop blocks", "their node is lost"
 	plan := Plan{Decision: d}
-	for i, b := range s.Blocks {
-		if i == maxDrops {
-			break
-		}
-		plan.Commits = append(plan.Commits, s.drop(b)...)
-	}
+	plan.Commits = s.drop(s.Blocks[:min(len(s.Blocks), maxDrops)])
 	d.Inputs["blocks"] = len(s.Blocks)
 	return plan
 }
 
-// drop removes a block whose life of the node is over, with its members. Each
-// is optional: a room that several blocks are dropped from has one revision.
-func (s NodeSweep) drop(b fleet.Block) []Commit {
-	changes := []Change{DropBlock{b.Room, b.Index, b.Generation}}
-	if r, ok := s.Rooms[b.Room]; ok {
-		changes = append(changes, withoutBlock(&r, b.Index)...)
-		if next := r.WithoutBlock(b.Index); r.Ref(b.Index) != nil {
-			s.Rooms[b.Room] = next
+// drop removes blocks whose life of the node is over, with their members: those
+// of one room in one commit. One after the other, the second would be conditioned
+// on the revision that the first was to leave, which another write may have left
+// in its place. Each commit is optional, and a room is written once in a plan.
+func (s NodeSweep) drop(blocks []fleet.Block) []Commit {
+	of := map[room.Name][]fleet.Block{}
+	for _, b := range blocks {
+		of[b.Room] = append(of[b.Room], b)
+	}
+	var commits, hints []Commit
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		var changes []Change
+		left, known := s.Rooms[name]
+		r := left
+		for _, b := range of[name] {
+			changes = append(changes, DropBlock{b.Room, b.Index, b.Generation})
+			left = left.WithoutBlock(b.Index)
+			for _, key := range slices.Sorted(maps.Keys(b.Members)) {
+				hints = append(hints, Hint(DeleteParticipant{b.Room, key, b.Members[key]}))
+			}
 		}
+		switch {
+		case !known || left.Revision == r.Revision:
+		case len(left.Blocks) == 0:
+			changes = append(changes, DeleteRoom{name, r.Revision})
+		default:
+			changes = append(changes, PutRoom{left, r.Revision})
+		}
+		commits = append(commits, Commit{Changes: changes, Optional: true})
+		delete(s.Rooms, name)
 	}
-	commits := []Commit{{Changes: changes, Optional: true}}
-	for key, rev := range b.Members {
-		commits = append(commits, Hint(DeleteParticipant{b.Room, key, rev}))
-	}
-	return commits
+	return append(commits, hints...)
 }
 
 // tidy drops blocks of earlier lives of a living node, and gives back blocks
@@ -188,23 +202,20 @@ func (s NodeSweep) tidy(now time.Time, d Decision) Plan {
 	d.Choice, d.Why = "tidy", "blocks of an earlier life, or empty"
 	plan := Plan{Decision: d}
 	n := s.View.Node
+	var old []fleet.Block
 	for _, b := range s.Blocks {
-		if len(plan.Commits) >= maxDrops {
-			break
+		if b.Generation < n.Generation && len(old) < maxDrops {
+			old = append(old, b)
 		}
-		if b.Generation < n.Generation {
-			plan.Commits = append(plan.Commits, s.drop(b)...)
-			continue
+	}
+	plan.Commits = s.drop(old)
+	for _, b := range s.Blocks {
+		r, ok := s.Rooms[b.Room]
+		if b.Generation != n.Generation || len(b.Members) > 0 || !ok || len(plan.Commits) >= maxDrops {
+			continue // a room that was written is left to the next sweep
 		}
-		if len(b.Members) > 0 {
-			continue
-		}
-		seating := Seating{Nodes: []fleet.View{s.View}}
-		if r, ok := s.Rooms[b.Room]; ok {
-			seating.Room = &r
-			s.Rooms[b.Room] = r.WithoutBlock(b.Index)
-		}
-		c := returnBlock(seating, b, "", 0, now)
+		delete(s.Rooms, b.Room)
+		c := returnBlock(Seating{Nodes: []fleet.View{s.View}, Room: &r}, b, "", 0, now)
 		c.Optional = true
 		plan.Commits = append(plan.Commits, c)
 	}
