@@ -30,20 +30,22 @@ func Join(s Seating, e JoinEvent, now time.Time, set Settings) (Plan, error) {
 	}
 	who := seeker{Room: e.Caller.Room, Key: e.Caller.Key, Identity: e.Caller.Identity, Name: e.Caller.Name,
 		Role: role, Session: e.Message.Session, Spread: e.Spread}
+	who.From = e.Message.From
 	for _, n := range e.Message.Avoid {
 		who.Avoid = append(who.Avoid, room.NodeID(n))
 	}
 	st, err := seat(s, who, now, set)
+	var lost lossNoted
+	if errors.As(err, &lost) {
+		return lost.plan(e.Caller.Connection, e.Message.ID), nil
+	}
 	if errors.Is(err, errNoNode) {
 		return wait(s, e, who, now, set), nil
 	}
 	if err != nil {
 		return Plan{}, err
 	}
-	plan := Plan{Commits: st.commits, Sends: []Send{offer(st, e)}}
-	if st.from != nil {
-		plan.Sends = append(plan.Sends, remove(*st.from, *st.left, events.CodeReplaced))
-	}
+	plan := Plan{Commits: st.commits, Sends: append([]Send{offer(st, e)}, st.left...)}
 	plan.Decision = Decision{Choice: "seat", Why: st.why, Inputs: map[string]any{
 		"room": who.Room, "participant": who.Key, "session": who.Session, "revision": st.participant.Revision,
 		"node": st.node.Node.ID, "block": st.participant.Block, "nodeAvailableKbps": st.node.Node.Available.Kbps}}
@@ -64,6 +66,7 @@ func offer(st seated, e JoinEvent) Send {
 			Person: events.Person{Key: string(p.Key), Identity: p.Identity, Name: p.Name, Metadata: c.Metadata,
 				Role: events.Role(p.Role), Sources: c.Sources, Admin: c.Admin},
 			Session: p.Session, Revision: int64(p.Revision), ID: e.Message.ID, Offer: e.Message.Offer, Media: e.Message.Media,
+			From: e.Message.From, ReceiveKbps: e.Message.ReceiveKbps,
 		},
 		Ticket: &Ticket{Connection: c.Connection, Node: st.node.Node.ID, Generation: st.node.Node.Generation, Room: p.Room,
 			Key: p.Key, Identity: p.Identity, Role: p.Role, Session: p.Session, Revision: p.Revision, RequestID: e.Message.ID},
@@ -88,7 +91,7 @@ func remove(v fleet.View, p room.Participant, code events.Code) Send {
 // first asked.
 func wait(s Seating, e JoinEvent, who seeker, now time.Time, set Settings) Plan {
 	w := fleet.Wait{Region: set.Region, Room: e.Caller.Room, Key: e.Caller.Key, Identity: e.Caller.Identity, Name: e.Caller.Name,
-		Role: who.Role, Session: e.Message.Session, Connection: e.Caller.Connection, RequestID: e.Message.ID, Avoid: who.Avoid,
+		Role: who.Role, Session: e.Message.Session, From: e.Message.From, Connection: e.Caller.Connection, RequestID: e.Message.ID, Avoid: who.Avoid,
 		Load: set.Profile.SeatLoad(who.Role), Since: now, SeenAt: now}
 	if s.Room != nil {
 		w.Load = s.Room.Profile.SeatLoad(who.Role)

@@ -18,7 +18,7 @@ func Leave(s Seating, c Caller, m events.Leave, now time.Time) (Plan, error) {
 	}
 	if s.Participant != nil && s.Participant.Session == m.Session {
 		p := *s.Participant
-		plan.Commits = append(plan.Commits, s.free(p, now)...)
+		plan.Commits = append(plan.Commits, s.free(p, now)...) // or the held session's again
 		if b := s.block(p.Block); b != nil {
 			if v := s.node(b.Node); v != nil {
 				plan.Sends = append(plan.Sends, remove(*v, p, events.CodeRemoved))
@@ -36,7 +36,12 @@ func Leave(s Seating, c Caller, m events.Leave, now time.Time) (Plan, error) {
 // free releases the seat of a participant and then forgets it. In this order a
 // crash between the two leaves a participant without a seat, which the next join
 // puts right, and never a seat without a participant.
+//
+// Where an earlier session is held, the seat and the participant are its again.
 func (s Seating) free(p room.Participant, now time.Time) []Commit {
+	if p.Held.Revision > 0 {
+		return s.revert(p, now)
+	}
 	var commits []Commit
 	if b := s.block(p.Block); b != nil {
 		commits = release(s, *b, p.Key, p.Revision, now)
@@ -51,6 +56,13 @@ func Left(s Seating, from fleet.View, m events.Left, now time.Time) (Plan, error
 		return Plan{}, err
 	}
 	p := s.Participant
+	if p != nil && p.Held.Revision > 0 && p.Held.Revision == room.Revision(m.Revision) {
+		return Plan{
+			Commits: s.freeHeld(*p, now),
+			Decision: Decision{Choice: "release", Why: "the session that follows stands: " + string(m.Reason), Inputs: map[string]any{
+				"room": p.Room, "participant": p.Key, "revision": p.Held.Revision, "node": from.Node.ID}},
+		}, nil
+	}
 	if p == nil || p.Revision != room.Revision(m.Revision) {
 		return Plan{Decision: Decision{Choice: "nothing", Why: "the session that left is not the present one"}}, nil
 	}

@@ -194,8 +194,16 @@ func Missing(s Seating, m Member, now time.Time) Plan {
 		return Plan{}
 	}
 	plan := Plan{Commits: release(s, *b, m.Key, m.Revision, now)}
-	if p := s.Participant; p != nil && p.Revision == m.Revision && p.Block == m.Block {
+	switch p := s.Participant; {
+	case p == nil:
+	case p.Revision == m.Revision && p.Block == m.Block && p.Held.Revision > 0:
+		plan.Commits = append(plan.Commits, One(PutParticipant{p.Back(), p.Revision}))
+	case p.Revision == m.Revision && p.Block == m.Block:
 		plan.Commits = append(plan.Commits, One(DeleteParticipant{m.Room, m.Key, m.Revision}))
+	case p.Held.Revision == m.Revision && p.Held.Block == m.Block:
+		next := *p
+		next.Held = room.Held{}
+		plan.Commits = append(plan.Commits, One(PutParticipant{next, p.Revision}))
 	}
 	plan.Decision = Decision{Choice: "release", Why: "the node does not have the participant", Inputs: map[string]any{
 		"room": m.Room, "participant": m.Key, "block": m.Block, "revision": m.Revision}}

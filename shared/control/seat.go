@@ -31,6 +31,9 @@ type Seating struct {
 	// enough to seat somebody, because the writes are conditioned, but never to
 	// refuse anybody.
 	Complete bool
+	// spare lets somebody whose own seat cannot be used any more have another one
+	// when the room has none left; see [Seating.stranded].
+	spare bool
 }
 
 func (s Seating) node(id room.NodeID) *fleet.View {
@@ -52,7 +55,7 @@ func (s Seating) block(index int) *fleet.Block {
 // usable returns the node of a block if the block can seat people there now.
 func (s Seating) usable(b fleet.Block, avoid []room.NodeID, now time.Time) *fleet.View {
 	v := s.node(b.Node)
-	if v == nil || v.Node.Generation != b.Generation || !v.Takes(now) || slices.Contains(avoid, b.Node) {
+	if v == nil || v.Node.Generation != b.Generation || !v.Takes(now) || slices.Contains(avoid, b.Node) || s.Room.Shuns(b.Node, b.Generation, now) {
 		return nil
 	}
 	return v
@@ -66,7 +69,9 @@ type seeker struct {
 	Name     string
 	Role     room.Role
 	Session  string
-	Avoid    []room.NodeID
+	// From is the session that this one continues, if any.
+	From  string
+	Avoid []room.NodeID
 	// Spread makes racers choose differently.
 	Spread uint64
 }
@@ -77,9 +82,8 @@ type seated struct {
 	participant room.Participant
 	node        fleet.View
 	profile     room.Profile
-	// left is the node and revision of a seat elsewhere that was given up, if any.
-	left *room.Participant
-	from *fleet.View
+	// left tells the nodes of seats elsewhere that were given up.
+	left []Send
 	why  string
 	// asked and choice tell how a new block was placed.
 	asked  *placement.Question
@@ -116,51 +120,41 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 		out.profile = s.Room.Profile
 	}
 
-	if err := s.splits(who, now); err != nil {
+	if who.From != "" && !s.Complete {
+		return seated{}, ErrLookAgain
+	}
+	held, err := who.follow(prev)
+	if err != nil {
+		return seated{}, err
+	}
+	s, first, err := s.splits(who, now)
+	if err != nil {
 		return seated{}, err
 	}
 	block, node := s.pick(who, prev, now)
 	if block != nil {
 		p.Block = block.Index
+		settleHeld(&p, held)
 		out.participant, out.node, out.why = p, *node, "a seat in the room's block"
-		out.commits = sitDown(s, *block, p, prev)
+		out.commits = append(first, sitDown(s, *block, p, prev)...)
 		out.giveUp(s, prev)
 		return out, nil
 	}
 
+	s.spare = s.stranded(prev, now)
 	ref, grant, err := s.grant(who, p, now, set)
 	if err != nil {
 		return seated{}, err
 	}
 	p.Block = ref.Index
+	settleHeld(&p, held)
 	out.participant = p
 	out.node = *grant.node
 	out.why = grant.why
 	out.asked, out.choice = &grant.asked, grant.choice
-	out.commits = []Commit{One(PutParticipant{p, prev.Revision}), grant.commit}
+	out.commits = append(first, One(PutParticipant{p, prev.Revision}), grant.commit)
 	out.giveUp(s, prev)
 	return out, nil
-}
-
-// splits refuses to seat somebody away from the others because it cannot reach
-// the node that they are on: a room is on one node. Once that node's lease ends
-// they all go elsewhere together.
-func (s Seating) splits(who seeker, now time.Time) error {
-	home := s.home(nil, now)
-	if home == nil || !slices.Contains(who.Avoid, home.Node.ID) {
-		return nil
-	}
-	if !s.Complete {
-		return ErrLookAgain
-	}
-	for _, b := range s.Blocks {
-		if _, sits := b.Members[who.Key]; len(b.Members) > 1 || len(b.Members) == 1 && !sits {
-			err := events.Errorf(events.CodeNodeUnreachable, "the room's server does not answer you, but others are on it; trying again")
-			err.RetryAfterMs = 1500
-			return err
-		}
-	}
-	return nil
 }
 
 // pick chooses a block with a seat for who's role: the one it sits in already, else
@@ -202,21 +196,20 @@ func sitDown(s Seating, b fleet.Block, p, prev room.Participant) []Commit {
 	return commits
 }
 
-// giveUp frees the seat that an earlier session, or this one, had in another
-// block. It is optional: the block may have gone with its node.
+// giveUp frees the seats that earlier sessions had in other blocks, but for the
+// one that is held. It is optional: a block may have gone with its node.
 func (o *seated) giveUp(s Seating, prev room.Participant) {
-	if prev.Revision == 0 || prev.Block == o.participant.Block {
-		return
-	}
-	b := s.block(prev.Block)
-	if b == nil {
-		return
-	}
-	if rev, sits := b.Members[prev.Key]; sits {
-		o.commits = append(o.commits, Hint(ReleaseSeat{b.Room, b.Index, prev.Key, rev}))
-	}
-	if b.Node != o.node.Node.ID {
-		o.left, o.from = &prev, s.node(b.Node)
+	for _, left := range abandoned(prev, o.participant) {
+		b := s.block(left.Block)
+		if b == nil {
+			continue
+		}
+		if rev, sits := b.Members[left.Key]; sits {
+			o.commits = append(o.commits, Hint(ReleaseSeat{b.Room, b.Index, left.Key, rev}))
+		}
+		if v := s.node(b.Node); v != nil && b.Node != o.node.Node.ID {
+			o.left = append(o.left, remove(*v, left, events.CodeReplaced))
+		}
 	}
 }
 
@@ -227,7 +220,7 @@ func (s Seating) home(avoid []room.NodeID, now time.Time) *fleet.View {
 		return nil
 	}
 	for _, ref := range s.Room.Blocks {
-		if v := s.node(ref.Node); v != nil && v.Node.Generation == ref.Generation && v.Takes(now) && !slices.Contains(avoid, ref.Node) {
+		if v := s.node(ref.Node); v != nil && v.Node.Generation == ref.Generation && v.Takes(now) && !slices.Contains(avoid, ref.Node) && !s.Room.Shuns(ref.Node, ref.Generation, now) {
 			return v
 		}
 	}

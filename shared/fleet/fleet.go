@@ -213,6 +213,7 @@ type Wait struct {
 	Name       string
 	Role       room.Role
 	Session    string
+	From       string // the session that this one continues
 	Connection string
 	RequestID  string
 	Load       room.Load

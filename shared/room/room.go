@@ -1,6 +1,9 @@
 package room
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Key is a short keyed hash of room and identity: a participant's name in the
 // store and towards nodes.
@@ -40,7 +43,49 @@ type Participant struct {
 	// Block is the index of the block that holds the seat.
 	Block    int
 	SeatedAt time.Time
+	// Held is the seat of the session that the present one continues; the zero
+	// value is none.
+	Held Held
 }
+
+// Held is the seat of a session whose connection goes on until the one that
+// continues it stands.
+type Held struct {
+	Session  string
+	Revision Revision
+	Block    int
+}
+
+// Back returns the participant as it is when the held session is the present one
+// again.
+func (p Participant) Back() Participant {
+	p.Session, p.Revision, p.Block = p.Held.Session, p.Held.Revision, p.Held.Block
+	p.Held = Held{}
+	return p
+}
+
+// Loss is what somebody says of a node that does not answer it.
+type Loss struct {
+	Node       NodeID
+	Generation Generation
+	Key        Key
+	At         time.Time
+}
+
+// LossLasts is for how long what somebody says of a node counts.
+const LossLasts = 5 * time.Second
+
+// Suspect is a life of a node that a room has left because enough of its people
+// said that it does not answer.
+type Suspect struct {
+	Node       NodeID
+	Generation Generation
+	At         time.Time
+}
+
+// SuspectLasts is for how long a room keeps away from a node; its lease will have
+// ended by then if it is dead.
+const SuspectLasts = 30 * time.Second
 
 // BlockRef is a block in a room's directory.
 type BlockRef struct {
@@ -74,6 +119,9 @@ type Room struct {
 	// while the room exists.
 	NextBlock int
 	Blocks    []BlockRef
+	// Losses and Suspects are those of a moment ago; older ones go with the next.
+	Losses   []Loss    `json:",omitempty"`
+	Suspects []Suspect `json:",omitempty"`
 	// Revision grows with each write and conditions the next.
 	Revision int64
 }
@@ -86,6 +134,8 @@ func New(name Name, region string, profile Profile, now time.Time) Room {
 // Clone returns a copy that shares nothing with r.
 func (r Room) Clone() Room {
 	r.Blocks = append([]BlockRef(nil), r.Blocks...)
+	r.Losses = append([]Loss(nil), r.Losses...)
+	r.Suspects = append([]Suspect(nil), r.Suspects...)
 	r.Profile.VideoCodecs = append([]string(nil), r.Profile.VideoCodecs...)
 	return r
 }
@@ -165,4 +215,39 @@ func (r Room) WithFull(index int, full bool) Room {
 	}
 	r.Revision++
 	return r
+}
+
+// WithLoss returns the room after somebody said that a node does not answer it,
+// and how many have said so of that life of the node within [LossLasts].
+func (r Room) WithLoss(l Loss) (Room, int) {
+	r = r.Clone()
+	r.Losses = slices.DeleteFunc(r.Losses, func(o Loss) bool {
+		return l.At.Sub(o.At) > LossLasts || o.Node == l.Node && o.Generation == l.Generation && o.Key == l.Key
+	})
+	r.Losses = append(r.Losses, l)
+	n := 0
+	for _, o := range r.Losses {
+		if o.Node == l.Node && o.Generation == l.Generation {
+			n++
+		}
+	}
+	r.Revision++
+	return r, n
+}
+
+// WithSuspect returns the room after it has left a node; the revision, which goes
+// up with the loss that led to it, stays.
+func (r Room) WithSuspect(node NodeID, g Generation, now time.Time) Room {
+	r = r.Clone()
+	r.Losses = slices.DeleteFunc(r.Losses, func(l Loss) bool { return l.Node == node })
+	r.Suspects = slices.DeleteFunc(r.Suspects, func(s Suspect) bool { return now.Sub(s.At) > SuspectLasts || s.Node == node })
+	r.Suspects = append(r.Suspects, Suspect{node, g, now})
+	return r
+}
+
+// Shuns reports whether the room keeps away from a life of a node.
+func (r *Room) Shuns(node NodeID, g Generation, now time.Time) bool {
+	return r != nil && slices.ContainsFunc(r.Suspects, func(s Suspect) bool {
+		return s.Node == node && s.Generation == g && now.Sub(s.At) <= SuspectLasts
+	})
 }

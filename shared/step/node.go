@@ -91,24 +91,33 @@ func (w *World) reconcile(ctx context.Context, v fleet.View, inv events.Inventor
 }
 
 // seatingOf is what freeing a seat needs: participant, room, block and node,
-// read consistently. Block -1 means the participant's own.
+// read consistently. Block -1 means the participant's own, the
+// held one too.
 func (w *World) seatingOf(ctx context.Context, name room.Name, key room.Key, block int) (control.Seating, error) {
 	items, err := w.Store.Get(ctx, true, RoomKey{name}, ParticipantKey{name, key})
 	if err != nil {
 		return control.Seating{}, err
 	}
 	s := control.Seating{Room: first(items.Rooms), Participant: first(items.Participants)}
+	keys := []Key{BlockKey{name, block}}
 	if block < 0 {
 		if s.Participant == nil {
 			return s, nil
 		}
-		block = s.Participant.Block
+		keys = []Key{BlockKey{name, s.Participant.Block}}
+		if h := s.Participant.Held; h.Revision > 0 {
+			keys = append(keys, BlockKey{name, h.Block})
+		}
 	}
-	if items, err = w.Store.Get(ctx, true, BlockKey{name, block}); err != nil || len(items.Blocks) == 0 {
+	if items, err = w.Store.Get(ctx, true, keys...); err != nil || len(items.Blocks) == 0 {
 		return s, err
 	}
 	s.Blocks = items.Blocks
-	items, err = w.Store.Get(ctx, true, NodeKey{s.Blocks[0].Node})
+	keys = keys[:0]
+	for _, b := range s.Blocks {
+		keys = append(keys, NodeKey{b.Node})
+	}
+	items, err = w.Store.Get(ctx, true, keys...)
 	s.Nodes = items.Nodes
 	return s, err
 }

@@ -1,0 +1,153 @@
+package control
+
+import (
+	"slices"
+	"time"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/room"
+)
+
+// A participant who changes its home has two seats for a moment: the new one,
+// taken by a session that names the one before (events.Join.From), and the held
+// one, whose connection goes on until the new one stands. When the old
+// connection ends the held seat is freed; when the new one comes to nothing, the
+// held one is the seat again.
+
+// follow tells how a session comes after the one that is seated: as its
+// continuation, whose seat is then held, or in its place. Somebody who would
+// continue a session that another has taken the place of is told so.
+func (who seeker) follow(prev room.Participant) (held room.Held, err error) {
+	switch {
+	case prev.Revision == 0 || prev.Session == who.Session:
+		return prev.Held, nil
+	case who.From == "":
+		return room.Held{}, nil
+	case prev.Session == who.From:
+		return room.Held{Session: prev.Session, Revision: prev.Revision, Block: prev.Block}, nil
+	case prev.Held.Session == who.From:
+		return prev.Held, nil
+	}
+	return room.Held{}, events.Errorf(events.CodeReplaced, "the same participant connected from elsewhere")
+}
+
+// settleHeld notes what is held of p, once p's new block is known. A held seat in
+// the same block is no other seat: there, the node keeps both connections.
+func settleHeld(p *room.Participant, held room.Held) {
+	p.Held = held
+	if held.Revision > 0 && held.Block == p.Block {
+		p.Held = room.Held{}
+	}
+}
+
+// stranded reports whether somebody has a seat that it cannot come back to: its
+// node drains, is dead or is left by the room. Its new seat counts beyond the
+// room's limit until that one is gone, so that nobody is refused a room that it is
+// in; and because nobody else can be given the old one, no more people are let in
+// than the limit says.
+func (s Seating) stranded(prev room.Participant, now time.Time) bool {
+	b := s.block(prev.Block)
+	if prev.Revision == 0 || b == nil {
+		return false
+	}
+	_, sits := b.Members[prev.Key]
+	return sits && s.usable(*b, nil, now) == nil
+}
+
+// abandoned are the seats that a session leaves behind for good: all that the
+// participant had, but the new one and the held one.
+func abandoned(prev, p room.Participant) []room.Participant {
+	var left []room.Participant
+	if prev.Revision > 0 && prev.Block != p.Block && prev.Revision != p.Held.Revision {
+		left = append(left, prev)
+	}
+	if h := prev.Held; h.Revision > 0 && h.Block != p.Block && h != p.Held {
+		left = append(left, prev.Back())
+	}
+	return left
+}
+
+// revert frees the seat of a session that continued another, whose seat is the
+// participant's again.
+func (s Seating) revert(p room.Participant, now time.Time) []Commit {
+	var commits []Commit
+	if b := s.block(p.Block); b != nil {
+		commits = release(s, *b, p.Key, p.Revision, now)
+	}
+	return append(commits, One(PutParticipant{p.Back(), p.Revision}))
+}
+
+// freeHeld frees the seat of a session that another continued.
+func (s Seating) freeHeld(p room.Participant, now time.Time) []Commit {
+	var commits []Commit
+	if b := s.block(p.Held.Block); b != nil {
+		commits = release(s, *b, p.Key, p.Held.Revision, now)
+	}
+	next := p
+	next.Held = room.Held{}
+	return append(commits, One(PutParticipant{next, p.Revision}))
+}
+
+// lossesNeeded is how many of a room must say within [room.LossLasts] that a node
+// does not answer them for the room to leave it while its lease still runs. With
+// fewer people there, all of them.
+const lossesNeeded = 3
+
+// splits decides about somebody who cannot reach the node that the room is on. A
+// room is on one node, so one alone is refused, and what it says is noted; when
+// enough say so, the node is taken for dead and the room goes elsewhere, without
+// waiting for the lease to end. It returns the snapshot to go on with, and what
+// to commit first.
+func (s Seating) splits(who seeker, now time.Time) (Seating, []Commit, error) {
+	home := s.home(nil, now)
+	if home == nil || !slices.Contains(who.Avoid, home.Node.ID) {
+		return s, nil, nil
+	}
+	if !s.Complete {
+		return s, nil, ErrLookAgain
+	}
+	there, others := 0, 0
+	for _, b := range s.Blocks {
+		if b.Node != home.Node.ID {
+			continue
+		}
+		for key := range b.Members {
+			there++
+			if key != who.Key {
+				others++
+			}
+		}
+	}
+	if others == 0 {
+		return s, nil, nil
+	}
+	before := s.Room.Revision
+	r, lost := s.Room.WithLoss(room.Loss{Node: home.Node.ID, Generation: home.Node.Generation, Key: who.Key, At: now})
+	enough := lost >= min(lossesNeeded, there)
+	if enough {
+		r = r.WithSuspect(home.Node.ID, home.Node.Generation, now)
+	}
+	noted := One(PutRoom{r, before})
+	if enough {
+		s.Room = &r
+		return s, []Commit{noted}, nil
+	}
+	return s, nil, lossNoted{noted}
+}
+
+// lossNoted refuses somebody who cannot reach the room's node while others may,
+// and has a commit that counts the loss.
+type lossNoted struct{ commit Commit }
+
+func (l lossNoted) Error() string {
+	return "the room's server does not answer you, but others are on it; trying again"
+}
+
+// plan tells the participant to try again soon: by then others may have said the
+// same.
+func (l lossNoted) plan(to, id string) Plan {
+	err := events.Errorf(events.CodeNodeUnreachable, "%s", l.Error()).For(id)
+	err.RetryAfterMs = 300
+	return Plan{Commits: []Commit{l.commit}, Sends: []Send{{To: []string{to}, Message: err}},
+		Decision: Decision{Choice: "refuse", Why: l.Error()}}
+}
