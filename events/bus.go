@@ -11,6 +11,9 @@ const (
 const (
 	BusSource         = "spillway"
 	DetailCapacity    = "CapacityRequested"
+	DetailSpotNotice  = "EC2 Spot Instance Interruption Warning"
+	DetailRebalance   = "EC2 Instance Rebalance Recommendation"
+	BusSourceHealth   = "aws.health"
 	DetailEC2State    = "EC2 Instance State-change Notification"
 	BusSourceEC2      = "aws.ec2"
 	MaxBusReasonBytes = 256

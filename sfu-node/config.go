@@ -23,6 +23,7 @@ type config struct {
 	addresses []netip.Addr
 	port      int
 	level     slog.Level
+	host      string
 }
 
 // readConfig reads the environment and, if named, a file. Its error names every
@@ -41,7 +42,7 @@ func readConfig(file string, env func(string) string) (config, error) {
 		}
 		return values[key]
 	}
-	c := config{url: get("SPILLWAY_URL"), node: get("SPILLWAY_NODE"), token: get("SPILLWAY_TOKEN"), port: defaultPort}
+	c := config{url: get("SPILLWAY_URL"), node: get("SPILLWAY_NODE"), token: get("SPILLWAY_TOKEN"), host: get("SPILLWAY_HOST"), port: defaultPort}
 	var problems []error
 	for _, key := range []string{"SPILLWAY_URL", "SPILLWAY_NODE", "SPILLWAY_TOKEN", "SPILLWAY_MEDIA_IP"} {
 		if get(key) == "" {

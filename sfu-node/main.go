@@ -10,6 +10,8 @@
 //	SPILLWAY_TOKEN       the node's token
 //	SPILLWAY_MEDIA_IP    addresses to announce, separated by commas
 //	SPILLWAY_MEDIA_PORT  UDP port for media; 7882, 0 takes any free one
+//	SPILLWAY_HOST        address of the instance metadata service, which tells when
+//	                     the machine will be taken away; unset asks nobody
 //	SPILLWAY_LOG         debug, info (default) or warn
 package main
 
@@ -64,7 +66,7 @@ func run(ctx context.Context, cfg config) error {
 	control = agent.New(agent.Config{
 		URL: cfg.url, Token: cfg.token, Node: cfg.node, Boot: rand.Text(),
 		Addresses: announce(cfg.addresses, media.Port()), Fingerprint: media.Fingerprint(), Build: build(),
-		Log: log,
+		Host: cfg.host, Log: log,
 	}, media)
 	log.Info("node starts", "media", cfg.addresses, "port", media.Port(), "build", build())
 

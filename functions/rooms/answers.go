@@ -90,3 +90,9 @@ func newNode(v fleet.View, now time.Time) node {
 		Measured: newLoad(v.Beat.Load), CPUPercent: v.Beat.CPUPercent, Rooms: []room.Name{}, Alive: v.Alive(now),
 		LeaseUntil: v.Beat.LeaseUntil, Addresses: n.Addresses, Since: n.HelloAt}
 }
+
+// draining says how many people are asked to move from a node.
+type draining struct {
+	Node   room.NodeID `json:"node"`
+	People int         `json:"people"`
+}

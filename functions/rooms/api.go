@@ -67,6 +67,9 @@ func (a api) route(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any, 
 	if !ok {
 		return nil, errNoSuchPath
 	}
+	if id, ok := strings.CutSuffix(path, "/drain"); ok && strings.HasPrefix(id, "nodes/") {
+		return a.drain(ctx, r, room.NodeID(strings.TrimPrefix(id, "nodes/")))
+	}
 	switch m := r.RequestContext.HTTP.Method; {
 	case m == http.MethodPost && path == "rooms":
 		return a.declare(ctx, r)
@@ -91,7 +94,7 @@ func (a api) route(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any, 
 	return nil, errNoSuchPath
 }
 
-var errNoSuchPath = events.Errorf(events.CodeNotFound, "no such path: there are /v1/rooms, /v1/rooms/{room}, /v1/nodes and /v1/overview")
+var errNoSuchPath = events.Errorf(events.CodeNotFound, "no such path: there are /v1/rooms, /v1/rooms/{room}, /v1/nodes, /v1/overview and POST /v1/nodes/{id}/drain")
 
 // authorized compares the key with every valid one in constant time.
 func (a api) authorized(r lambda.APIGatewayV2HTTPRequest) bool {
@@ -198,4 +201,17 @@ func (a api) nodes(ctx context.Context) (any, error) {
 		out.Nodes = append(out.Nodes, n)
 	}
 	return out, failed
+}
+
+// drain takes a node out of service: nobody new from this moment on, and those who
+// are there are moved.
+func (a api) drain(ctx context.Context, r lambda.APIGatewayV2HTTPRequest, id room.NodeID) (any, error) {
+	if m := r.RequestContext.HTTP.Method; m != http.MethodPost {
+		return nil, events.Errorf(events.CodeMethod, "%.16s is not possible here, POST is", m)
+	}
+	people, err := a.world.Drain(ctx, id, "an operator asked for it")
+	if err != nil {
+		return nil, err
+	}
+	return draining{Node: id, People: people}, nil
 }

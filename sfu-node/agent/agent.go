@@ -38,6 +38,8 @@ type Media interface {
 	Join(ctx context.Context, o events.Offer, refuse *events.Error) (answer string, err error)
 	// Remove is [sfu.SFU.Remove].
 	Remove(room, key string, revision int64, code events.Code) (absent bool)
+	// Move is [sfu.SFU.Move].
+	Move(room string, keys []string)
 	// Report is [sfu.SFU.Report].
 	Report() sfu.Report
 }
@@ -66,6 +68,11 @@ type Config struct {
 	RetryMost     time.Duration // 10 s
 	AloneAfter    time.Duration // 5 min without a word, and nobody here: stop
 	ListEvery     time.Duration // 45 s between two lists of everybody
+
+	// Host is the address of the instance metadata service, asked every HostEvery
+	// (5 s) whether the machine will be taken away; empty asks nobody.
+	Host      string
+	HostEvery time.Duration
 }
 
 func (c *Config) complete() {
@@ -75,7 +82,7 @@ func (c *Config) complete() {
 	}{
 		{&c.Rotate, 110 * time.Minute}, {&c.WelcomeWithin, 10 * time.Second},
 		{&c.RetryFirst, 250 * time.Millisecond}, {&c.RetryMost, 10 * time.Second},
-		{&c.AloneAfter, 5 * time.Minute}, {&c.ListEvery, 45 * time.Second},
+		{&c.AloneAfter, 5 * time.Minute}, {&c.ListEvery, 45 * time.Second}, {&c.HostEvery, 5 * time.Second},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.value
@@ -108,6 +115,7 @@ type Agent struct {
 	next    int     // the slot after the one used last
 	heard   time.Time
 	token   string
+	ends    time.Time // when the machine will be taken away; zero is never
 }
 
 // New makes an agent. Close it, whether it ran or not.
@@ -135,6 +143,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.work(a.sendAll)
 	a.work(a.beatAll)
+	if a.cfg.Host != "" {
+		a.work(a.watchHost)
+	}
 	select {
 	case <-ctx.Done():
 		return nil
@@ -225,6 +236,10 @@ func (a *Agent) take(l *link, raw []byte) {
 		if a.ours(m.Generation, m.Action) && a.media.Remove(m.Room, m.Key, m.Revision, m.Code) {
 			// Our earlier report of this may have been lost.
 			a.Left(sfu.Departure{Room: m.Room, Key: m.Key, Revision: m.Revision, Reason: events.LeftRemoved})
+		}
+	case events.MoveAway:
+		if a.ours(m.Generation, m.Action) {
+			a.media.Move(m.Room, m.Keys)
 		}
 	case events.Shutdown:
 		if m.Generation == 0 || a.ours(m.Generation, m.Action) {

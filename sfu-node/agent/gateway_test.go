@@ -189,6 +189,7 @@ type fakeMedia struct {
 	mu      sync.Mutex
 	joins   []events.Offer
 	removes []string
+	moves   []string
 	answer  string
 	err     error
 	absent  bool
@@ -210,6 +211,12 @@ func (f *fakeMedia) Remove(room, key string, _ int64, code events.Code) bool {
 	defer f.mu.Unlock()
 	f.removes = append(f.removes, room+"/"+key+"/"+string(code))
 	return f.absent
+}
+
+func (f *fakeMedia) Move(room string, keys []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.moves = append(f.moves, room+"/"+strings.Join(keys, ","))
 }
 
 func (f *fakeMedia) Report() sfu.Report {
@@ -242,4 +249,8 @@ func run(t *testing.T, g *gateway, media Media, change ...func(*Config)) (a *Age
 		a.Close(ctx)
 	})
 	return a, ended, stop
+}
+
+func quietLog(t *testing.T) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 }

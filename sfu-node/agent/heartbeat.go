@@ -83,7 +83,11 @@ func (a *Agent) beatOnce(m *meter, report sfu.Report, parts []events.Inventory) 
 		Generation: a.lease.generation, Seq: a.lease.next(now),
 		People: report.People, Rooms: len(report.Members),
 	}
+	ends := a.ends
 	a.mu.Unlock()
+	if !ends.IsZero() {
+		h.EndsMs = ends.UnixMilli()
+	}
 	h.Load, h.CPUPercent = m.measure(now, report)
 	if len(parts) > 0 {
 		h.Inventory = &parts[0]

@@ -205,3 +205,21 @@ func (r *Room) predecessor(pub *publication) *publication {
 	}
 	return old
 }
+
+// Move asks participants of a room to go elsewhere; without keys, everybody. They
+// keep their connections until they say goodbye. Those who are not here are passed
+// over.
+func (s *SFU) Move(room string, keys []string) {
+	s.mu.Lock()
+	var peers []*Peer
+	for at, p := range s.peers {
+		if at.room == room && (len(keys) == 0 || slices.Contains(keys, at.key)) && p.isOpen() {
+			peers = append(peers, p)
+		}
+	}
+	s.mu.Unlock()
+	for _, p := range peers {
+		p.control.send(events.Move{Header: events.Head(events.ActionMove)})
+	}
+	s.log.Info("participants are asked to move", "room", room, "people", len(peers))
+}

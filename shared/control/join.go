@@ -40,7 +40,9 @@ func Join(s Seating, e JoinEvent, now time.Time, set Settings) (Plan, error) {
 		return lost.plan(e.Caller.Connection, e.Message.ID), nil
 	}
 	if errors.Is(err, errNoNode) {
-		return wait(s, e, who, now, set), nil
+		plan := wait(s, e, who, now, set)
+		plan.Commits = append(st.commits, plan.Commits...)
+		return plan, nil
 	}
 	if err != nil {
 		return Plan{}, err

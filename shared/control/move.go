@@ -51,7 +51,7 @@ func (s Seating) stranded(prev room.Participant, now time.Time) bool {
 		return false
 	}
 	_, sits := b.Members[prev.Key]
-	return sits && s.usable(*b, nil, now) == nil
+	return sits && s.usable(*b, s.Room.Shunned(now), now) == nil
 }
 
 // abandoned are the seats that a session leaves behind for good: all that the
@@ -99,7 +99,7 @@ const lossesNeeded = 3
 // waiting for the lease to end. It returns the snapshot to go on with, and what
 // to commit first.
 func (s Seating) splits(who seeker, now time.Time) (Seating, []Commit, error) {
-	home := s.home(nil, now)
+	home := s.home(s.Room.Shunned(now), now)
 	if home == nil || !slices.Contains(who.Avoid, home.Node.ID) {
 		return s, nil, nil
 	}
@@ -125,7 +125,7 @@ func (s Seating) splits(who seeker, now time.Time) (Seating, []Commit, error) {
 	r, lost := s.Room.WithLoss(room.Loss{Node: home.Node.ID, Generation: home.Node.Generation, Key: who.Key, At: now})
 	enough := lost >= min(lossesNeeded, there)
 	if enough {
-		r = r.WithSuspect(home.Node.ID, home.Node.Generation, now)
+		r = r.WithSuspect(home.Node.ID, now)
 	}
 	noted := One(PutRoom{r, before})
 	if enough {

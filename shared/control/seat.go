@@ -55,7 +55,7 @@ func (s Seating) block(index int) *fleet.Block {
 // usable returns the node of a block if the block can seat people there now.
 func (s Seating) usable(b fleet.Block, avoid []room.NodeID, now time.Time) *fleet.View {
 	v := s.node(b.Node)
-	if v == nil || v.Node.Generation != b.Generation || !v.Takes(now) || slices.Contains(avoid, b.Node) || s.Room.Shuns(b.Node, b.Generation, now) {
+	if v == nil || v.Node.Generation != b.Generation || !v.Takes(now) || slices.Contains(avoid, b.Node) {
 		return nil
 	}
 	return v
@@ -103,7 +103,7 @@ var errNoNode = errors.New("no node has room")
 
 // seat finds a participant a seat: its own, one in a block of the room, one in
 // a new block on the room's node, or one in a first block on the fullest node
-// that fits. It returns errNoNode when a launch would help, and an
+// that fits. It returns errNoNode, with what is to be committed all the same, when a launch would help, and an
 // [*events.Error] when nothing would.
 func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	var prev room.Participant
@@ -131,6 +131,7 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	if err != nil {
 		return seated{}, err
 	}
+	who.Avoid = append(slices.Clone(who.Avoid), s.Room.Shunned(now)...)
 	block, node := s.pick(who, prev, now)
 	if block != nil {
 		p.Block = block.Index
@@ -144,7 +145,7 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	s.spare = s.stranded(prev, now)
 	ref, grant, err := s.grant(who, p, now, set)
 	if err != nil {
-		return seated{}, err
+		return seated{commits: first}, err
 	}
 	p.Block = ref.Index
 	settleHeld(&p, held)
@@ -220,7 +221,7 @@ func (s Seating) home(avoid []room.NodeID, now time.Time) *fleet.View {
 		return nil
 	}
 	for _, ref := range s.Room.Blocks {
-		if v := s.node(ref.Node); v != nil && v.Node.Generation == ref.Generation && v.Takes(now) && !slices.Contains(avoid, ref.Node) && !s.Room.Shuns(ref.Node, ref.Generation, now) {
+		if v := s.node(ref.Node); v != nil && v.Node.Generation == ref.Generation && v.Takes(now) && !slices.Contains(avoid, ref.Node) {
 			return v
 		}
 	}

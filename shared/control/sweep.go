@@ -117,6 +117,10 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 	}
 	plan := s.tidy(now, d)
 	s.overcommit(&plan)
+	if n.State == fleet.Draining {
+		// Whoever has not gone yet may not have been reached.
+		plan.Sends = append(plan.Sends, moveAway(s.View, s.Blocks)...)
+	}
 	return plan
 }
 

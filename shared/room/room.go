@@ -75,12 +75,11 @@ type Loss struct {
 // LossLasts is for how long what somebody says of a node counts.
 const LossLasts = 5 * time.Second
 
-// Suspect is a life of a node that a room has left because enough of its people
+// Suspect is a node that a room has left because enough of its people
 // said that it does not answer.
 type Suspect struct {
-	Node       NodeID
-	Generation Generation
-	At         time.Time
+	Node NodeID
+	At   time.Time
 }
 
 // SuspectLasts is for how long a room keeps away from a node; its lease will have
@@ -237,17 +236,24 @@ func (r Room) WithLoss(l Loss) (Room, int) {
 
 // WithSuspect returns the room after it has left a node; the revision, which goes
 // up with the loss that led to it, stays.
-func (r Room) WithSuspect(node NodeID, g Generation, now time.Time) Room {
+func (r Room) WithSuspect(node NodeID, now time.Time) Room {
 	r = r.Clone()
 	r.Losses = slices.DeleteFunc(r.Losses, func(l Loss) bool { return l.Node == node })
 	r.Suspects = slices.DeleteFunc(r.Suspects, func(s Suspect) bool { return now.Sub(s.At) > SuspectLasts || s.Node == node })
-	r.Suspects = append(r.Suspects, Suspect{node, g, now})
+	r.Suspects = append(r.Suspects, Suspect{node, now})
 	return r
 }
 
-// Shuns reports whether the room keeps away from a life of a node.
-func (r *Room) Shuns(node NodeID, g Generation, now time.Time) bool {
-	return r != nil && slices.ContainsFunc(r.Suspects, func(s Suspect) bool {
-		return s.Node == node && s.Generation == g && now.Sub(s.At) <= SuspectLasts
-	})
+// Shunned lists the nodes that the room keeps away from.
+func (r *Room) Shunned(now time.Time) []NodeID {
+	var nodes []NodeID
+	if r == nil {
+		return nil
+	}
+	for _, s := range r.Suspects {
+		if now.Sub(s.At) <= SuspectLasts {
+			nodes = append(nodes, s.Node)
+		}
+	}
+	return nodes
 }

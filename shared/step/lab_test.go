@@ -12,6 +12,7 @@ import (
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/sim"
 	"github.com/spillway-sfu/spillway/shared/step"
@@ -36,7 +37,7 @@ func newLab(t *testing.T, nodeSeats int) *lab {
 		MaxNodes: 10, IdleAfterMs: (2 * time.Minute).Milliseconds(), BootMs: 25_000})}
 	golden(t, "Join.json", &l.join)
 	golden(t, "Hello.json", &l.hello)
-	l.join.Role, l.join.Room, l.join.Avoid = "", "", nil
+	l.join.Role, l.join.Room, l.join.Avoid, l.join.From, l.join.ReceiveKbps = "", "", nil, "", 0
 	return l
 }
 
@@ -258,4 +259,16 @@ func (l *lab) refused(err error, code events.Code) {
 	if strings.TrimSpace(e.Text) == "" {
 		l.Error("the error says nothing")
 	}
+}
+
+func callerOf(n node) control.Caller { return control.Caller{Node: n.id, Connection: n.connection} }
+
+// node reads a node as the store has it.
+func (l *lab) node(n node) fleet.View {
+	l.Helper()
+	items, err := l.World.Store.Get(l.Context(), true, step.NodeKey{Node: n.id})
+	if err != nil || len(items.Nodes) != 1 {
+		l.Fatalf("%d nodes, %v", len(items.Nodes), err)
+	}
+	return items.Nodes[0]
 }

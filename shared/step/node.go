@@ -55,8 +55,16 @@ func (w *World) Heartbeat(ctx context.Context, c control.Caller, m events.Heartb
 			return v, err
 		},
 		func(v fleet.View) (control.Plan, error) { return control.Heartbeat(v, c.Connection, m, w.Now()) })
-	if err != nil || m.Inventory == nil {
+	if err != nil {
 		return err
+	}
+	if m.EndsMs > 0 && v.Node.State.Takes() {
+		if _, err := w.Drain(ctx, c.Node, "its host takes the machine away"); err != nil {
+			return err
+		}
+	}
+	if m.Inventory == nil {
+		return nil
 	}
 	return w.reconcile(ctx, v, *m.Inventory)
 }

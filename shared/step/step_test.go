@@ -11,7 +11,6 @@ import (
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/control"
-	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/step"
 )
 
@@ -309,32 +308,6 @@ func TestACrowdIsSeatedExactly(t *testing.T) {
 func isBusy(err error) bool {
 	var e *events.Error
 	return errors.As(err, &e) && e.Code == events.CodeBusy
-}
-
-func TestNobodyIsSeatedAwayFromTheOthers(t *testing.T) {
-	l := newLab(t, 10)
-	ann, bob := someone("ann", "r"), someone("bob", "r")
-	n, _ := l.settles(ann)
-	l.admit(bob, n)
-	elsewhere := l.join
-	elsewhere.ID, elsewhere.Session, elsewhere.Avoid = "again", "session-ann-2", []string{string(n.id)}
-	l.refused(l.World.Join(t.Context(), ann.caller, elsewhere), events.CodeNodeUnreachable)
-	if l.seats()["r"] != 2 {
-		t.Error("a seat was lost")
-	}
-	l.Pass(fleet.LeaseLasts + time.Second) // it was the node after all
-	if err := l.World.Join(t.Context(), ann.caller, elsewhere); err != nil {
-		t.Fatal(err)
-	}
-	one[events.Waiting](l, l.inbox(ann))
-	m := l.launches()
-	again := person{ann.caller, elsewhere.Session}
-	if a := l.admit(again, m); a.Node == string(n.id) {
-		t.Error("seated on the dead node")
-	}
-	if b := l.admit(bob, m); b.Node != string(m.id) {
-		t.Error("the room is split")
-	}
 }
 
 func TestWhoIsAloneMayAvoidANode(t *testing.T) {
