@@ -34,14 +34,10 @@ func (s Seating) grant(who seeker, p room.Participant, now time.Time, set Settin
 	var from *transfer
 	if seats < 1 {
 		var err error
-		switch from, err = s.transfer(r, who.Role, now); {
-		case err == nil:
-			r, seats = from.room, from.seats
-		case s.spare && s.Complete:
-			seats = 1
-		default:
+		if from, err = s.transfer(r, who.Role, now); err != nil {
 			return room.BlockRef{}, grant{}, err
 		}
+		r, seats = from.room, from.seats
 	}
 	seatLoad := r.Profile.SeatLoad(who.Role)
 	candidates, why := s.Candidates, "first block of the room"

@@ -40,33 +40,6 @@ func settleHeld(p *room.Participant, held room.Held) {
 	}
 }
 
-// stranded reports whether somebody has a seat that it cannot come back to: its
-// node drains, is dead or is left by the room. Its new seat counts beyond the
-// room's limit until that one is gone, so that nobody is refused a room that it is
-// in; and because nobody else can be given the old one, no more people are let in
-// than the limit says.
-func (s Seating) stranded(prev room.Participant, now time.Time) bool {
-	b := s.block(prev.Block)
-	if prev.Revision == 0 || b == nil {
-		return false
-	}
-	_, sits := b.Members[prev.Key]
-	return sits && s.usable(*b, s.Room.Shunned(now), now) == nil
-}
-
-// abandoned are the seats that a session leaves behind for good: all that the
-// participant had, but the new one and the held one.
-func abandoned(prev, p room.Participant) []room.Participant {
-	var left []room.Participant
-	if prev.Revision > 0 && prev.Block != p.Block && prev.Revision != p.Held.Revision {
-		left = append(left, prev)
-	}
-	if h := prev.Held; h.Revision > 0 && h.Block != p.Block && h != p.Held {
-		left = append(left, prev.Back())
-	}
-	return left
-}
-
 // revert frees the seat of a session that continued another, whose seat is the
 // participant's again.
 func (s Seating) revert(p room.Participant, now time.Time) []Commit {

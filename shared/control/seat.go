@@ -31,9 +31,6 @@ type Seating struct {
 	// enough to seat somebody, because the writes are conditioned, but never to
 	// refuse anybody.
 	Complete bool
-	// spare lets somebody whose own seat cannot be used any more have another one
-	// when the room has none left; see [Seating.stranded].
-	spare bool
 }
 
 func (s Seating) node(id room.NodeID) *fleet.View {
@@ -138,11 +135,10 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 		settleHeld(&p, held)
 		out.participant, out.node, out.why = p, *node, "a seat in the room's block"
 		out.commits = append(first, sitDown(s, *block, p, prev)...)
-		out.giveUp(s, prev)
+		out.giveUp(s)
 		return out, nil
 	}
 
-	s.spare = s.stranded(prev, now)
 	ref, grant, err := s.grant(who, p, now, set)
 	if err != nil {
 		return seated{commits: first}, err
@@ -154,7 +150,7 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	out.why = grant.why
 	out.asked, out.choice = &grant.asked, grant.choice
 	out.commits = append(first, One(PutParticipant{p, prev.Revision}), grant.commit)
-	out.giveUp(s, prev)
+	out.giveUp(s)
 	return out, nil
 }
 
@@ -197,18 +193,21 @@ func sitDown(s Seating, b fleet.Block, p, prev room.Participant) []Commit {
 	return commits
 }
 
-// giveUp frees the seats that earlier sessions had in other blocks, but for the
-// one that is held. It is optional: a block may have gone with its node.
-func (o *seated) giveUp(s Seating, prev room.Participant) {
-	for _, left := range abandoned(prev, o.participant) {
-		b := s.block(left.Block)
-		if b == nil {
+// giveUp frees whatever other seats the participant has, but for the one that is
+// held: those of earlier sessions, and of attempts at this one that came to
+// nothing between two commits. It is optional: a block may have gone with its
+// node.
+func (o *seated) giveUp(s Seating) {
+	p := o.participant
+	for _, b := range s.Blocks {
+		rev, sits := b.Members[p.Key]
+		if !sits || b.Index == p.Block || p.Held.Revision == rev && p.Held.Block == b.Index {
 			continue
 		}
-		if rev, sits := b.Members[left.Key]; sits {
-			o.commits = append(o.commits, Hint(ReleaseSeat{b.Room, b.Index, left.Key, rev}))
-		}
+		o.commits = append(o.commits, Hint(ReleaseSeat{b.Room, b.Index, p.Key, rev}))
 		if v := s.node(b.Node); v != nil && b.Node != o.node.Node.ID {
+			left := p
+			left.Revision = rev
 			o.left = append(o.left, remove(*v, left, events.CodeReplaced))
 		}
 	}

@@ -34,10 +34,6 @@ func (s Seating) transfer(r room.Room, role room.Role, now time.Time) (*transfer
 	if !s.Complete {
 		return nil, ErrLookAgain
 	}
-	if r.SeatsLeft < 0 && !s.spare {
-		// Free seats are those of people who have moved; see [Seating.stranded].
-		return nil, events.Errorf(events.CodeRoomFull, "the room is full: it takes %d participants", r.Profile.MaxParticipants)
-	}
 	onStage := role != room.Viewer
 	stageFull := onStage && r.StageLeft() < 1
 	var from []fleet.Block

@@ -199,32 +199,6 @@ func TestWhoWasReplacedMeanwhileDoesNotComeBack(t *testing.T) {
 	}
 }
 
-func TestAFullRoomMovesAndLetsNobodyElseIn(t *testing.T) {
-	l := newLab(t, 2)
-	l.Settings.Profile.MaxParticipants = 2
-	ann, bob := someone("ann", "r"), someone("bob", "r")
-	n, a := l.settles(ann)
-	b := l.admit(bob, n)
-	m := l.second(n)
-	l.drains(n)
-	for _, p := range []person{ann, bob} {
-		l.follows(p, p.session+"-2")
-		l.answers(m)
-		one[events.Answer](l, l.inbox(p))
-		eve := someone("eve", "r")
-		l.refused(l.joins(eve), events.CodeRoomFull)
-	}
-	for i, p := range []person{ann, bob} {
-		if err := l.left(n, p, []int64{a.Revision, b.Revision}[i]); err != nil {
-			t.Fatal(err)
-		}
-		l.refused(l.joins(someone("eve", "r")), events.CodeRoomFull)
-	}
-	if got := l.seats()["r"]; got != 2 {
-		t.Errorf("%d seats, want 2", got)
-	}
-}
-
 func TestAHostThatTakesTheMachineAwayDrainsIt(t *testing.T) {
 	l := newLab(t, 5)
 	ann := someone("ann", "r")
