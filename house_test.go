@@ -50,6 +50,7 @@ var arrows = []struct {
 	{"functions/wire", "events shared/...", "what the five mains share: configuration, caller, error replies"},
 	{"functions/...", "events shared/... functions/wire", "a main only wires; one function does not know another"},
 	{"sfu-node/seal", "", "sealing packets knows keys and bytes, and is shared by participants and pipes"},
+	{"sfu-node/burst", "", "writing datagrams knows a socket, and not what is in them"},
 	{"sfu-node/layer", "", "packet arithmetic, tested without a packet's world"},
 	{"sfu-node/speaker", "", "who speaks follows from audio levels and time alone"},
 	{"sfu-node/...", "events sfu-node/...", "a node knows the control plane by its messages only"},

@@ -3,8 +3,6 @@ package sfu
 import (
 	"testing"
 	"time"
-
-	"github.com/pion/rtcp"
 )
 
 func TestNTP(t *testing.T) {
@@ -55,35 +53,6 @@ func TestSenderClock(t *testing.T) {
 	}
 	if got := c.captured(jumped, 960, 48000, arrived+25*time.Millisecond); got > arrived+25*time.Millisecond || got < arrived {
 		t.Errorf("after learning anew: %v", got)
-	}
-}
-
-func TestScanFeedback(t *testing.T) {
-	t.Parallel()
-	pack := func(packets ...rtcp.Packet) []byte {
-		b, err := rtcp.Marshal(packets)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	rr := &rtcp.ReceiverReport{SSRC: 1, Reports: []rtcp.ReceptionReport{{SSRC: 2}}}
-	pli := &rtcp.PictureLossIndication{MediaSSRC: 2}
-	for _, c := range []struct {
-		name        string
-		raw         []byte
-		nacks, keys int
-	}{
-		{"nothing", nil, 0, 0},
-		{"a report", pack(rr), 0, 0},
-		{"picture loss", pack(rr, pli), 0, 1},
-		{"full intra request", pack(&rtcp.FullIntraRequest{MediaSSRC: 2, FIR: []rtcp.FIREntry{{SSRC: 2, SequenceNumber: 1}}}), 0, 1},
-		{"losses", pack(rr, &rtcp.TransportLayerNack{MediaSSRC: 2, Nacks: []rtcp.NackPair{{PacketID: 1}, {PacketID: 40}}}, pli), 2, 1},
-		{"cut off", pack(rr, pli)[:38], 0, 0},
-	} {
-		if nacks, keys := scanFeedback(c.raw); nacks != c.nacks || keys != c.keys {
-			t.Errorf("%s: %d losses, %d key frames", c.name, nacks, keys)
-		}
 	}
 }
 

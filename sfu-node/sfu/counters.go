@@ -10,18 +10,21 @@ type Drop int
 
 // The causes.
 const (
-	DropViewer    Drop = iota // somebody sent it who may not publish it
-	DropUnlisted              // its source is not published
-	DropMuted                 // its source is muted
-	DropMalformed             // it is no RTP of the codec agreed on
-	DropLate                  // it precedes a switch
-	DropCodec                 // the receiver has no such codec
-	DropQuiet                 // the receiver shows no sign of life
-	DropWrite                 // the socket did not take it
+	DropViewer      Drop = iota // somebody sent it who may not publish it
+	DropUnlisted                // its source is not published
+	DropMuted                   // its source is muted
+	DropMalformed               // it is no RTP of the codec agreed on
+	DropLate                    // it precedes a switch
+	DropCodec                   // the receiver has no such codec
+	DropQuiet                   // the receiver shows no sign of life
+	DropWrite                   // the socket did not take it
+	DropUnconnected             // the receiver's handshake is not done
+	DropSeal                    // its number was sealed before
+	DropForged                  // it is a report that the participant's keys did not seal
 	drops
 )
 
-var dropNames = [drops]string{"viewer", "unlisted", "muted", "malformed", "late", "codec", "quiet", "write"}
+var dropNames = [drops]string{"viewer", "unlisted", "muted", "malformed", "late", "codec", "quiet", "write", "unconnected", "seal", "forged"}
 
 // String names the cause as logs do.
 func (d Drop) String() string { return dropNames[d] }
@@ -32,6 +35,7 @@ type Counters struct {
 	PacketsIn, BytesIn   atomic.Int64 // RTP from participants, header and payload
 	PacketsOut, BytesOut atomic.Int64 // RTP to participants
 	Nacks                atomic.Int64 // negative acknowledgements from receivers
+	Repeated             atomic.Int64 // packets sent again
 	KeysAsked            atomic.Int64 // picture loss indications from receivers
 	KeysSent             atomic.Int64 // picture loss indications to publishers
 	Joins                atomic.Int64
@@ -50,7 +54,8 @@ func (c *Counters) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.Int64("packetsIn", c.PacketsIn.Load()), slog.Int64("bytesIn", c.BytesIn.Load()),
 		slog.Int64("packetsOut", c.PacketsOut.Load()), slog.Int64("bytesOut", c.BytesOut.Load()),
-		slog.Int64("nacks", c.Nacks.Load()), slog.Int64("keysAsked", c.KeysAsked.Load()), slog.Int64("keysSent", c.KeysSent.Load()),
+		slog.Int64("nacks", c.Nacks.Load()), slog.Int64("repeated", c.Repeated.Load()),
+		slog.Int64("keysAsked", c.KeysAsked.Load()), slog.Int64("keysSent", c.KeysSent.Load()),
 		slog.Int64("joins", c.Joins.Load()), slog.Int64("badMessages", c.BadMessages.Load()),
 	}
 	for d := range drops {

@@ -146,8 +146,8 @@ func registerExtensions(m *webrtc.MediaEngine) error {
 }
 
 // api makes the WebRTC stack for one connection.
-func (s *SFU) api(profile []string) (*webrtc.API, error) {
-	media, err := mediaEngine(profile)
+func (s *SFU) api(p *Peer) (*webrtc.API, error) {
+	media, err := mediaEngine(p.profile.VideoCodecs)
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +165,9 @@ func (s *SFU) api(profile []string) (*webrtc.API, error) {
 	set.SetICETimeouts(s.cfg.QuietAfter, max(s.cfg.GoneAfter-s.cfg.QuietAfter, time.Second/10), 2*time.Second)
 	// GCM first: it costs a sixth of AES-CM with HMAC. All browsers take it.
 	set.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
+	agreed := &agreement{done: p.protect}
+	set.SetDTLSServerHelloMessageHook(agreed.hello)
+	set.SetDTLSKeyLogWriter(agreed)
 	set.DisableMediaEngineCopy(true) // it is this connection's own
 	if err := set.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil {
 		return nil, err
@@ -172,16 +175,11 @@ func (s *SFU) api(profile []string) (*webrtc.API, error) {
 	return webrtc.NewAPI(webrtc.WithSettingEngine(set), webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(interceptors)), nil
 }
 
-// interceptors ask publishers for lost packets, repeat lost ones to receivers,
-// and report to publishers what arrived, so that they can estimate their
-// bandwidth. Sender reports are our own.
+// interceptors ask publishers for lost packets and report to them what arrived, so
+// that they can estimate their bandwidth. What receivers get is our own.
 func interceptors() (*interceptor.Registry, error) {
 	registry := &interceptor.Registry{}
 	generator, err := nack.NewGeneratorInterceptor(nack.WithGeneratorLoggerFactory(quiet{}))
-	if err != nil {
-		return nil, err
-	}
-	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(512), nack.WithResponderLoggerFactory(quiet{}))
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +192,6 @@ func interceptors() (*interceptor.Registry, error) {
 		return nil, err
 	}
 	registry.Add(generator)
-	registry.Add(responder)
 	registry.Add(reports)
 	registry.Add(feedback)
 	return registry, nil

@@ -1,6 +1,7 @@
 package sfu
 
 import (
+	"errors"
 	"time"
 
 	"github.com/pion/rtp"
@@ -10,13 +11,15 @@ import (
 )
 
 // The way of a packet: a publisher's uplink reads it (readMedia), takes it apart
-// once for all receivers (take), and hands it to each stream that carries the
-// publication (forward). The stream decides under its lock whether the packet
-// may go and under which numbers (admit), and writes it without the lock.
+// once for all receivers (accept), and holds it until its frame is complete. Then
+// what is held goes to each stream that carries the publication (forward). The
+// stream decides under its lock which packets may go and under which numbers
+// (admit); the receiver's egress writes them, sealed, into one run; the runs of
+// many receivers leave in one system call.
 //
-// Nothing on this way allocates for a packet, and what is found out about a
-// packet is found out once. Packet and header are the uplink's and are
-// overwritten by the next packet.
+// Nothing on this way allocates for a packet, locks are taken for a run, and what
+// is found out about a packet is found out once. Packet and header are the
+// uplink's and are overwritten by the next burst.
 
 // uplink is one SSRC on which a participant sends: one layer of a publication.
 // One goroutine uses it.
@@ -31,7 +34,8 @@ type uplink struct {
 	codecs   [128]codec // by payload type
 	level    uint8      // id of the audio level extension; 0 when not agreed on
 
-	packet packet
+	packets [maxHeld]packet
+	held    []*packet // those of packets that wait to be forwarded
 }
 
 // packet is a received packet, taken apart.
@@ -46,8 +50,7 @@ type packet struct {
 	vp8     layer.VP8
 	numbers layer.Packet
 
-	out  rtp.Header // what is written, remade for each receiver
-	csrc [1]uint32
+	buf []byte // what it was read into
 }
 
 // newUplink returns nil when the track's layer is not one that was agreed on.
@@ -74,21 +77,61 @@ func newUplink(p *Peer, pub *publication, track *webrtc.TrackRemote, receiver *w
 
 func (u *uplink) feed() *feed { return &u.pub.layers[u.layer] }
 
+// gatherFor is how long the first packets of a frame wait for the others. It ends
+// with the frame, so it delays no picture, only packets whose frame is late.
+const gatherFor = 2 * time.Millisecond
+
 // readMedia forwards packets until the connection ends.
 func (u *uplink) readMedia(track *webrtc.TrackRemote) {
-	buf := make([]byte, 1500)
 	for {
-		n, _, err := track.Read(buf)
-		if err != nil {
+		p := u.free()
+		n, _, err := track.Read(p.buf)
+		var timeout interface{ Timeout() bool }
+		switch {
+		case errors.As(err, &timeout) && timeout.Timeout():
+			u.flush()
+			_ = track.SetReadDeadline(time.Time{})
+			continue
+		case err != nil:
 			return
 		}
-		u.take(buf[:n], u.room.sfu.now())
+		if !u.accept(p, p.buf[:n], u.room.sfu.now()) {
+			continue
+		}
+		switch {
+		case u.complete(p):
+			u.flush()
+		case len(u.held) == 1:
+			_ = track.SetReadDeadline(time.Now().Add(gatherFor))
+		}
 	}
+}
+
+// free is the packet to read into.
+func (u *uplink) free() *packet {
+	p := &u.packets[len(u.held)]
+	if p.buf == nil {
+		p.buf = make([]byte, mtu)
+	}
+	return p
+}
+
+// complete reports whether nothing is to be waited for after p.
+func (u *uplink) complete(p *packet) bool {
+	return p.in.Marker || !u.pub.video() || len(u.held) == maxHeld || len(p.payload) == 0
 }
 
 // take forwards one packet, which arrived at now, to everybody who is to have
 // it. raw is overwritten.
 func (u *uplink) take(raw []byte, now time.Duration) {
+	if u.accept(&u.packets[len(u.held)], raw, now) {
+		u.flush()
+	}
+}
+
+// accept takes a packet apart, which arrived at now, and holds it. It reports
+// false when it is for nobody. raw is part of the packet until the next flush.
+func (u *uplink) accept(p *packet, raw []byte, now time.Duration) bool {
 	count := &u.room.sfu.count
 	count.PacketsIn.Add(1)
 	count.BytesIn.Add(int64(len(raw)))
@@ -96,35 +139,31 @@ func (u *uplink) take(raw []byte, now time.Duration) {
 	switch {
 	case pub == nil:
 		count.drop(DropViewer)
-		return
+		return false
 	case !pub.listed.Load():
 		count.drop(DropUnlisted)
-		return
+		return false
 	case pub.muted.Load():
 		count.drop(DropMuted)
-		return
+		return false
 	}
-	if !u.parse(raw, now) {
+	if !u.parse(p, raw, now) {
 		count.drop(DropMalformed)
-		return
+		return false
 	}
 	f := u.feed()
 	f.bytes.Add(int64(len(raw)))
-	p := &u.packet
 	p.pub = pub
 	for _, o := range f.outs() {
 		o.send(p)
 	}
+	u.held = append(u.held, p)
 	if len(p.payload) == 0 {
-		// Padding that probes the publisher's bandwidth: not for receivers.
-		for _, s := range pub.all() {
-			s.skip(p)
-		}
-		return
+		return true
 	}
 	f.last.Store(int64(now))
 	if u.level != 0 {
-		u.listen(now)
+		u.listen(p, now)
 	}
 	if p.key && pub.video() {
 		pub.gotKey(u.layer)
@@ -132,14 +171,30 @@ func (u *uplink) take(raw []byte, now time.Duration) {
 			f.height.Store(int64(p.vp8.Height))
 		}
 	}
-	for _, s := range pub.all() {
-		s.forward(p)
+	return true
+}
+
+// flush forwards what is held.
+func (u *uplink) flush() {
+	if len(u.held) == 0 {
+		return
 	}
+	streams := u.pub.all()
+	if len(streams) > 0 {
+		if u.pub.video() {
+			u.feed().history.keep(u.held)
+		}
+		b := u.room.sfu.takeBatch()
+		for _, s := range streams {
+			s.forward(u.feed(), u.held, b)
+		}
+		b.release()
+	}
+	u.held = u.held[:0]
 }
 
 // parse takes a packet apart. It reports false when it is not to be forwarded.
-func (u *uplink) parse(raw []byte, now time.Duration) bool {
-	p := &u.packet
+func (u *uplink) parse(p *packet, raw []byte, now time.Duration) bool {
 	n, err := p.in.Unmarshal(raw)
 	if err != nil {
 		return false
@@ -179,8 +234,8 @@ func (u *uplink) parse(raw []byte, now time.Duration) bool {
 }
 
 // listen takes the loudness that an audio packet names (RFC 6464, section 3).
-func (u *uplink) listen(now time.Duration) {
-	ext := u.packet.in.GetExtension(u.level)
+func (u *uplink) listen(p *packet, now time.Duration) {
+	ext := p.in.GetExtension(u.level)
 	if len(ext) < 1 {
 		return
 	}
@@ -189,75 +244,81 @@ func (u *uplink) listen(now time.Duration) {
 	}
 }
 
-// forward sends a packet on this stream if it is to have it.
-func (s *stream) forward(p *packet) {
-	b := s.bound.Load()
-	if b == nil {
+// forward sends on this stream those of the packets of one layer that it is to
+// have. Padding, which probes a publisher's bandwidth, is left out without a gap.
+func (s *stream) forward(from *feed, packets []*packet, b *batch) {
+	bound := s.bound.Load()
+	if bound == nil {
 		return
 	}
-	count := &s.peer.sfu.count
-	video := s.kind == webrtc.RTPCodecTypeVideo
-	if video && s.peer.quiet.Load() {
-		count.drop(DropQuiet)
+	if !bound.audio && s.peer.quiet.Load() {
+		b.sfu.count.dropped[DropQuiet].Add(int64(len(packets)))
 		return
 	}
-	id, payload := p.codec, p.payload
-	if id == codecRED && b.pts[codecRED] == 0 {
-		id, payload = codecOpus, p.red.Primary(p.payload)
+	plan := s.admitAll(from, packets, bound, b)
+	switch {
+	case len(plan) == 0:
+	case bound.sink != nil:
+		b.toSink(bound, plan)
+	default:
+		s.peer.egress.add(bound, plan, b)
 	}
-	if b.pts[id] == 0 {
-		count.drop(DropCodec)
-		return
-	}
-	out, csrc, begins, ok := s.admit(p, len(payload))
-	if !ok {
-		return
-	}
-	h := &p.out
-	h.Version, h.Extension, h.Extensions = 2, false, h.Extensions[:0]
-	h.Marker = p.in.Marker || begins && !video
-	h.PayloadType = b.pts[id]
-	h.SequenceNumber, h.Timestamp, h.SSRC = out.Sequence, out.Timestamp, b.ssrc
-	p.csrc[0] = csrc
-	h.CSRC = p.csrc[:]
-	switch id {
-	case codecVP8:
-		p.vp8.Write(payload, out.PictureID, out.TL0)
-	case codecRED:
-		p.red.Write(payload, b.pts[codecOpus])
-	}
-	if _, err := b.sink.WriteRTP(h, payload); err != nil {
-		count.drop(DropWrite)
-		return
-	}
-	count.PacketsOut.Add(1)
-	count.BytesOut.Add(int64(h.MarshalSize() + len(payload)))
 }
 
-// admit decides whether a packet goes out on this stream, and numbers it. begins
-// says that it is the first of its source.
-func (s *stream) admit(p *packet, size int) (out layer.Output, csrc uint32, begins, ok bool) {
+// admitAll decides which packets go out on this stream, and numbers them.
+func (s *stream) admitAll(from *feed, packets []*packet, bound *binding, b *batch) []planned {
+	plan := b.plan[:0]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pub == nil || s.target == layer.None || !s.takes(p) {
-		return out, 0, false, false
+	if s.pub == nil || s.target == layer.None {
+		return nil
 	}
+	for _, p := range packets {
+		if len(p.payload) == 0 {
+			if s.current == p.layer && s.pub == p.pub {
+				s.numbers.Skip(p.numbers.Sequence)
+			}
+			continue
+		}
+		q := planned{p: p, codec: p.codec, payload: p.payload}
+		if q.codec == codecRED && bound.pts[codecRED] == 0 {
+			q.codec, q.payload = codecOpus, p.red.Primary(p.payload)
+		}
+		if bound.pts[q.codec] == 0 {
+			b.sfu.count.drop(DropCodec)
+			continue
+		}
+		if !s.takes(p) || !s.admit(p, &q) {
+			continue
+		}
+		q.csrc = s.pub.csrc
+		if bound.rtx != 0 {
+			s.remember(from, p, q.out, q.csrc)
+		}
+		plan = append(plan, q)
+	}
+	return plan
+}
+
+// admit decides whether a packet goes out, and numbers it. The caller holds s.mu.
+func (s *stream) admit(p *packet, q *planned) bool {
 	if p.layer != s.current {
 		if !p.key || !s.nearer(p.layer) {
-			return out, 0, false, false
+			return false
 		}
-		begins = s.current == layer.None
+		q.begins = s.current == layer.None
 		s.current = p.layer
 		s.numbers.Start(p.numbers)
 	}
-	if out, ok = s.numbers.Next(p.numbers); !ok {
+	var ok bool
+	if q.out, ok = s.numbers.Next(p.numbers); !ok {
 		s.peer.sfu.count.drop(DropLate)
-		return out, 0, false, false
+		return false
 	}
 	s.packets++
-	s.octets += uint32(size)
+	s.octets += uint32(len(q.payload))
 	s.fresh = true
-	return out, s.pub.csrc, begins, true
+	return true
 }
 
 // nearer reports whether layer i is a step towards the target. Without a picture
@@ -271,13 +332,3 @@ func (s *stream) nearer(i int) bool {
 }
 
 func distance(a, b int) int { return max(a-b, b-a) }
-
-// skip leaves out a packet without payload, so that the receiver does not miss
-// its number.
-func (s *stream) skip(p *packet) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.current == p.layer && s.pub == p.pub {
-		s.numbers.Skip(p.numbers.Sequence)
-	}
-}

@@ -26,7 +26,7 @@ func (p *Peer) negotiate(ctx context.Context, offer string) error {
 	if err != nil {
 		return err
 	}
-	api, err := p.sfu.api(p.profile.VideoCodecs)
+	api, err := p.sfu.api(p)
 	if err != nil {
 		return fmt.Errorf("make media engine: %w", err)
 	}
@@ -41,6 +41,7 @@ func (p *Peer) negotiate(ctx context.Context, offer string) error {
 	if err := p.prepare(); err != nil {
 		return err
 	}
+	p.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(p.follow)
 	p.pc.OnConnectionStateChange(p.onState)
 	p.pc.OnTrack(p.onTrack)
 
@@ -188,7 +189,6 @@ func (p *Peer) prepareStreams(kind webrtc.RTPCodecType, mids []string, most int)
 		if err := t.SetMid(mid); err != nil {
 			return nil, fmt.Errorf("prepare section %s: %w", mid, err)
 		}
-		go s.readFeedback(t.Sender())
 		if i < most {
 			streams = append(streams, s)
 		}

@@ -1,6 +1,7 @@
 package sfu
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/sfu-node/seal"
 )
 
 // Peer is one participant's connection. A later session of the same participant
@@ -35,6 +37,9 @@ type Peer struct {
 	pubs    map[events.Source]*publication
 	audio   []*stream
 	video   []*stream
+
+	egress egress
+	opener atomic.Pointer[seal.Opener] // of what the participant reports; nil before the handshake
 
 	room     *Room
 	quiet    atomic.Bool // no sign of life lately
@@ -157,6 +162,11 @@ func (p *Peer) abandon() {
 // discard closes the connection and waits for its goroutines.
 func (p *Peer) discard() {
 	close(p.done)
+	p.egress.mu.Lock()
+	to := p.egress.to
+	p.egress.to = netip.AddrPort{}
+	p.egress.mu.Unlock()
+	p.sfu.links.move(p, to, netip.AddrPort{})
 	if p.pc != nil {
 		if err := p.pc.GracefulClose(); err != nil {
 			p.sfu.log.Debug("closing a connection", "key", p.seat.key, "error", err)

@@ -63,6 +63,8 @@ type feed struct {
 	// outlets are replaced as a whole, like receivers.
 	outlets atomic.Pointer[[]outlet]
 
+	history history
+
 	counted int64 // bytes at the last measure; guarded by Room.mu
 
 	keys keyRequest

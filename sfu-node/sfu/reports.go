@@ -1,7 +1,6 @@
 package sfu
 
 import (
-	"encoding/binary"
 	"sync/atomic"
 	"time"
 
@@ -92,29 +91,4 @@ func (u *uplink) readReports(rid string) {
 			}
 		}
 	}
-}
-
-// scanFeedback counts the negative acknowledgements and the requests for key
-// frames in a compound RTCP packet (RFC 4585, section 6; RFC 5104, section
-// 4.3.1). It stops at what it cannot read.
-func scanFeedback(b []byte) (nacks, keys int) {
-	const (
-		transport, payload = 205, 206
-		nack, pli, fir     = 1, 1, 4
-	)
-	for len(b) >= 4 {
-		format, kind := b[0]&0x1f, b[1]
-		size := 4 * (int(binary.BigEndian.Uint16(b[2:])) + 1)
-		if size > len(b) {
-			return nacks, keys
-		}
-		switch {
-		case kind == transport && format == nack:
-			nacks += max(0, size-12) / 4
-		case kind == payload && (format == pli || format == fir):
-			keys++
-		}
-		b = b[size:]
-	}
-	return nacks, keys
 }

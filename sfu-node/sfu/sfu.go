@@ -27,6 +27,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/sfu-node/burst"
 )
 
 // ErrStale refuses an offer of a session that a later one has replaced.
@@ -48,6 +49,10 @@ type Config struct {
 	// participant is gone for another reason than being replaced. It must not
 	// block. It may be nil.
 	Left func(Departure)
+
+	// Plain writes every packet with a system call of its own, as where the
+	// system cannot do better.
+	Plain bool
 
 	ConnectWithin time.Duration // 15 s: from answer to an open data channel
 	QuietAfter    time.Duration // 5 s without a sign of life: no more video
@@ -73,6 +78,10 @@ type SFU struct {
 	socket      *socket
 	mux         ice.UDPMux
 	count       Counters
+	burst       *burst.Socket
+	batches     sync.Pool // of *batch
+	links       links
+	reading     [2048]byte // the report being read; the socket's reader alone uses it
 
 	// turns makes the offers of one participant wait for each other, without
 	// making others wait.
@@ -110,13 +119,17 @@ func New(cfg Config) (*SFU, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sfu: listen for media: %w", err)
 	}
-	return &SFU{
+	s := &SFU{
 		cfg: cfg, log: cfg.Log, epoch: time.Now(),
 		certificate: certificate, fingerprint: fingerprint,
-		socket: sock, mux: ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: sock, Logger: quiet{}}),
+		socket: sock, burst: burst.NewSocket(sock.UDPConn, cfg.Plain),
+		links: links{peers: map[netip.AddrPort]*Peer{}},
 		seed:  maphash.MakeSeed(),
 		rooms: map[string]*Room{}, peers: map[seat]*Peer{},
-	}, nil
+	}
+	sock.report = s.report
+	s.mux = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: sock, Logger: quiet{}})
+	return s, nil
 }
 
 func setDefault(d *time.Duration, to time.Duration) {

@@ -20,6 +20,8 @@ import (
 type socket struct {
 	*net.UDPConn
 	announced *net.UDPAddr
+	// report takes RTCP; it is set before anything is read.
+	report func(b []byte, from netip.AddrPort) (taken bool)
 }
 
 var _ ice.AddrPortReaderWriter = (*socket)(nil)
@@ -46,7 +48,7 @@ func listen(announced []netip.Addr, port int) (*socket, error) {
 	_ = conn.SetReadBuffer(bufferBytes)
 	_ = conn.SetWriteBuffer(bufferBytes)
 	bound := conn.LocalAddr().(*net.UDPAddr).Port
-	return &socket{conn, &net.UDPAddr{IP: announced[0].AsSlice(), Port: bound}}, nil
+	return &socket{UDPConn: conn, announced: &net.UDPAddr{IP: announced[0].AsSlice(), Port: bound}}, nil
 }
 
 func (s *socket) port() int { return s.announced.Port }
@@ -54,9 +56,15 @@ func (s *socket) port() int { return s.announced.Port }
 // LocalAddr implements [net.PacketConn] with the announced address.
 func (s *socket) LocalAddr() net.Addr { return s.announced }
 
-// ReadFromAddrPort implements [ice.AddrPortReaderWriter].
+// ReadFromAddrPort implements [ice.AddrPortReaderWriter]. What participants report
+// is taken on the way.
 func (s *socket) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
-	return s.ReadFromUDPAddrPort(b)
+	for {
+		n, from, err := s.ReadFromUDPAddrPort(b)
+		if err != nil || !isRTCP(b[:n]) || !s.report(b[:n], from) {
+			return n, from, err
+		}
+	}
 }
 
 // WriteToAddrPort implements [ice.AddrPortReaderWriter].

@@ -3,24 +3,24 @@ package sfu
 import (
 	"errors"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/spillway-sfu/spillway/sfu-node/layer"
 )
 
-// sink takes the packets of a receive stream. It must not keep header or
-// payload.
+// sink takes the packets of a receive stream unsealed, where there is no network.
+// It must not keep header or payload.
 type sink interface {
 	WriteRTP(header *rtp.Header, payload []byte) (int, error)
 }
-
-var _ sink = webrtc.TrackLocalWriter(nil)
 
 // stream is one receive stream: a fixed section of one participant's session
 // that carries now this publication, now that. Towards the WebRTC stack it is a
@@ -47,13 +47,21 @@ type stream struct {
 	packets uint32
 	octets  uint32
 	fresh   bool // something was sent since the last report
+	rtx     uint16
+	sent    []sentPacket // nil until something can be asked for again
 }
 
 // binding is what negotiation fixed for a stream.
 type binding struct {
-	ssrc uint32
-	pts  [codecs]uint8 // payload types; 0 is not agreed on
-	sink sink
+	ssrc   uint32
+	pts    [codecs]uint8 // payload types; 0 is not agreed on
+	audio  bool
+	rtx    uint32        // the SSRC for retransmission; 0 is not agreed on
+	rtxPts [codecs]uint8 // payload types of retransmission
+	// transportCC is the id of the header extension with the transport-wide
+	// sequence number; 0 is not agreed on.
+	transportCC uint8
+	sink        sink // nil where there is a network
 }
 
 var _ webrtc.TrackLocal = (*stream)(nil)
@@ -70,7 +78,7 @@ func newStream(p *Peer, kind webrtc.RTPCodecType, mid string) *stream {
 
 // Bind implements [webrtc.TrackLocal]: it keeps what the packet path needs.
 func (s *stream) Bind(t webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
-	b := &binding{ssrc: uint32(t.SSRC()), sink: t.WriteStream()}
+	b := &binding{ssrc: uint32(t.SSRC()), audio: s.kind == webrtc.RTPCodecTypeAudio}
 	var first webrtc.RTPCodecParameters
 	for _, c := range t.CodecParameters() {
 		id := codecOf(c.MimeType)
@@ -85,8 +93,29 @@ func (s *stream) Bind(t webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 	if first.MimeType == "" {
 		return first, errors.New("no codec in common")
 	}
+	b.agreeOnRTX(t)
+	for _, e := range t.HeaderExtensions() {
+		if e.URI == sdp.TransportCCURI && e.ID > 0 && e.ID < 15 {
+			b.transportCC = uint8(e.ID)
+		}
+	}
 	s.bound.Store(b)
 	return first, nil
+}
+
+// agreeOnRTX notes the payload types of retransmission (RFC 4588, section 8.6).
+func (b *binding) agreeOnRTX(t webrtc.TrackLocalContext) {
+	for _, c := range t.CodecParameters() {
+		if c.MimeType != webrtc.MimeTypeRTX {
+			continue
+		}
+		for id, pt := range b.pts {
+			if pt != 0 && c.SDPFmtpLine == "apt="+strconv.Itoa(int(pt)) {
+				b.rtxPts[id] = uint8(c.PayloadType)
+				b.rtx = uint32(t.SSRCRetransmission())
+			}
+		}
+	}
 }
 
 // Unbind implements [webrtc.TrackLocal].
@@ -180,31 +209,5 @@ func (s *stream) report(now time.Duration, wall time.Time) *rtcp.SenderReport {
 	return &rtcp.SenderReport{
 		SSRC: b.ssrc, NTPTime: ntp(wall), RTPTime: s.numbers.Timestamp(now),
 		PacketCount: s.packets, OctetCount: s.octets,
-	}
-}
-
-// readFeedback reads what the receiver says about this stream, until the
-// connection ends. The stack answers negative acknowledgements on the way.
-func (s *stream) readFeedback(sender *webrtc.RTPSender) {
-	buf := make([]byte, 1500)
-	for {
-		n, _, err := sender.Read(buf)
-		if err != nil {
-			return
-		}
-		lost, keys := scanFeedback(buf[:n])
-		if lost > 0 {
-			s.peer.sfu.count.Nacks.Add(int64(lost))
-		}
-		if keys == 0 {
-			continue
-		}
-		s.peer.sfu.count.KeysAsked.Add(int64(keys))
-		s.mu.Lock()
-		pub, at := s.pub, s.current
-		s.mu.Unlock()
-		if pub != nil && at != layer.None {
-			pub.requestKey(at, false)
-		}
 	}
 }

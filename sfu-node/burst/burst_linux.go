@@ -1,0 +1,164 @@
+package burst
+
+import (
+	"encoding/binary"
+	"net"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// atOnce is how many runs one system call takes.
+const atOnce = 64
+
+// segments reports whether the kernel knows UDP_SEGMENT (Linux 4.18).
+func segments(conn *net.UDPConn) bool {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	known := false
+	err = raw.Control(func(fd uintptr) {
+		_, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT)
+		known = err == nil
+	})
+	return err == nil && known
+}
+
+// message is struct mmsghdr.
+type message struct {
+	header unix.Msghdr
+	length uint32
+	_      [4]byte
+}
+
+// control is a control message that holds a segment size.
+type control struct {
+	header unix.Cmsghdr
+	size   uint16
+	_      [6]byte
+}
+
+// Writer writes bursts. It is for one goroutine at a time.
+type Writer struct {
+	socket   *Socket
+	raw      syscall.RawConn
+	messages [atOnce]message
+	vectors  [atOnce]unix.Iovec
+	names    [atOnce]unix.RawSockaddrInet6 // or Inet4, which is smaller
+	controls [atOnce]control
+
+	from, to int // which messages the next call is about
+	done     int
+	errno    syscall.Errno
+	call     func(fd uintptr) bool
+}
+
+// NewWriter makes a writer. Writers keep nothing of the socket.
+func (s *Socket) NewWriter() (*Writer, error) {
+	raw, err := s.conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{socket: s, raw: raw}
+	w.call = w.send
+	for i := range w.messages {
+		h := &w.messages[i].header
+		h.Iov = &w.vectors[i]
+		h.SetIovlen(1)
+		h.Name = (*byte)(unsafe.Pointer(&w.names[i]))
+		w.controls[i].header.Level = unix.IPPROTO_UDP
+		w.controls[i].header.Type = unix.UDP_SEGMENT
+		w.controls[i].header.SetLen(unix.CmsgLen(2))
+	}
+	return w, nil
+}
+
+// Write sends runs and returns how many datagrams the socket took. It does not
+// wait: what finds the socket's buffer full is dropped, as the network would. A
+// destination that cannot be reached costs the others nothing.
+func (w *Writer) Write(runs []Run) (sent int) {
+	for len(runs) > 0 {
+		n := min(len(runs), atOnce)
+		sent += w.write(runs[:n])
+		runs = runs[n:]
+	}
+	return sent
+}
+
+func (w *Writer) write(runs []Run) (sent int) {
+	if !w.socket.Segmented() {
+		for _, r := range runs {
+			sent += w.socket.writePlain(r)
+		}
+		return sent
+	}
+	for i, r := range runs {
+		w.prepare(i, r)
+	}
+	for w.from, w.to = 0, len(runs); w.from < w.to; {
+		if err := w.raw.Write(w.call); err != nil {
+			return sent // the socket is closed
+		}
+		for _, r := range runs[w.from : w.from+w.done] {
+			sent += r.Packets()
+		}
+		w.from += w.done
+		switch {
+		case w.errno == 0 || w.errno == unix.EINTR:
+		case w.errno == unix.EAGAIN:
+			return sent
+		case unable(w.errno) && runs[w.from].Packets() > 1:
+			// No path here segments (a device without checksum offload, say).
+			w.socket.segmented.Store(false)
+			return sent + w.write(runs[w.from:])
+		case w.errno == unix.EINVAL && runs[w.from].Packets() > 1:
+			// This one does not: its path takes only smaller datagrams whole.
+			sent += w.socket.writePlain(runs[w.from])
+			w.from++
+		default:
+			w.from++ // this destination fails, not the next
+		}
+	}
+	return sent
+}
+
+func unable(errno syscall.Errno) bool { return errno == unix.EIO || errno == unix.EOPNOTSUPP }
+
+// send makes one system call; it never asks to wait.
+func (w *Writer) send(fd uintptr) bool {
+	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&w.messages[w.from])), uintptr(w.to-w.from), unix.MSG_DONTWAIT, 0, 0)
+	w.done, w.errno = int(n), errno
+	if errno != 0 {
+		w.done = 0
+	}
+	return true
+}
+
+// prepare describes a run to the kernel.
+func (w *Writer) prepare(i int, r Run) {
+	h := &w.messages[i].header
+	w.vectors[i].Base = &r.Data[0]
+	w.vectors[i].SetLen(len(r.Data))
+	ip := r.To.Addr().Unmap()
+	var port [2]byte
+	binary.BigEndian.PutUint16(port[:], r.To.Port())
+	if w.socket.six {
+		name := &w.names[i]
+		name.Family, name.Addr = unix.AF_INET6, ip.As16()
+		name.Port = *(*uint16)(unsafe.Pointer(&port))
+		h.Namelen = unix.SizeofSockaddrInet6
+	} else {
+		name := (*unix.RawSockaddrInet4)(unsafe.Pointer(&w.names[i]))
+		name.Family, name.Addr = unix.AF_INET, ip.As4()
+		name.Port = *(*uint16)(unsafe.Pointer(&port))
+		h.Namelen = unix.SizeofSockaddrInet4
+	}
+	h.Control, h.Controllen = nil, 0
+	if len(r.Data) > r.Size {
+		w.controls[i].size = uint16(r.Size)
+		h.Control = (*byte)(unsafe.Pointer(&w.controls[i]))
+		h.SetControllen(unix.CmsgSpace(2))
+	}
+}

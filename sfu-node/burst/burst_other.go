@@ -1,0 +1,21 @@
+//go:build !linux
+
+package burst
+
+import "net"
+
+func segments(*net.UDPConn) bool { return false }
+
+// Writer writes bursts. It is for one goroutine at a time.
+type Writer struct{ socket *Socket }
+
+// NewWriter makes a writer.
+func (s *Socket) NewWriter() (*Writer, error) { return &Writer{s}, nil }
+
+// Write sends runs and returns how many datagrams the socket took.
+func (w *Writer) Write(runs []Run) (sent int) {
+	for _, r := range runs {
+		sent += w.socket.writePlain(r)
+	}
+	return sent
+}

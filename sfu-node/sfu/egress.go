@@ -1,0 +1,278 @@
+package sfu
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/spillway-sfu/spillway/sfu-node/burst"
+	"github.com/spillway-sfu/spillway/sfu-node/layer"
+	"github.com/spillway-sfu/spillway/sfu-node/seal"
+)
+
+const (
+	// maxHeld is how many packets are forwarded at once.
+	maxHeld = 16
+	// mtu bounds what a participant may send.
+	mtu = 1500
+	// maxSealed is room for a packet with our header, padding and tag.
+	maxSealed = mtu + 64
+	// maxPadding is what a packet may be filled up with to be as long as the
+	// others of its run. The packets of one frame differ by a byte.
+	maxPadding = 24
+
+	batchBytes = 128 << 10 // stays in a core's cache
+	batchRuns  = 64
+)
+
+// estimator learns what leaves for one participant and what it says about it.
+// Calls do not overlap. Times are the node's.
+type estimator interface {
+	// OnSent notes a packet by its transport-wide sequence number and its size.
+	OnSent(sequence uint16, size int, at time.Duration)
+	// OnFeedback takes one transport-wide feedback packet. It reports whether it
+	// could be read.
+	OnFeedback(packet []byte, at time.Duration) bool
+}
+
+// egress is where what a participant receives is sealed and numbered, whichever
+// publication it is of.
+type egress struct {
+	mu       sync.Mutex
+	sealer   *seal.Sealer   // nil before the handshake
+	to       netip.AddrPort // not valid before there is a candidate pair
+	sequence uint16         // transport-wide
+	watch    estimator      // may be nil
+}
+
+// batch collects, sealed, what one burst of packets owes to many participants.
+// One goroutine uses it.
+type batch struct {
+	sfu    *SFU
+	writer *burst.Writer
+	buf    []byte
+	used   int
+	runs   []burst.Run
+	plan   [maxHeld]planned
+	header rtp.Header // for sinks
+	csrc   [1]uint32
+}
+
+// planned is a packet that is to leave on a stream, before it is written.
+type planned struct {
+	p       *packet
+	codec   codec
+	payload []byte // of the packet as it came; not to be changed
+	out     layer.Output
+	csrc    uint32
+	begins  bool // it is the first of its source
+}
+
+func (s *SFU) takeBatch() *batch {
+	if b, ok := s.batches.Get().(*batch); ok {
+		return b
+	}
+	b := &batch{sfu: s, runs: make([]burst.Run, 0, batchRuns)}
+	if s.burst != nil {
+		b.buf = make([]byte, batchBytes)
+		var err error
+		if b.writer, err = s.burst.NewWriter(); err != nil {
+			s.log.Error("media socket", "error", err) // it is closed
+		}
+	}
+	return b
+}
+
+// write sends what was collected and gives the batch back.
+func (b *batch) release() {
+	b.flush()
+	b.sfu.batches.Put(b)
+}
+
+func (b *batch) flush() {
+	if len(b.runs) == 0 {
+		return
+	}
+	packets, sent := 0, 0
+	for _, r := range b.runs {
+		packets += r.Packets()
+	}
+	if b.writer != nil {
+		sent = b.writer.Write(b.runs)
+	}
+	count := &b.sfu.count
+	count.PacketsOut.Add(int64(sent))
+	count.BytesOut.Add(int64(b.used))
+	count.dropped[DropWrite].Add(int64(packets - sent))
+	b.runs, b.used = b.runs[:0], 0
+}
+
+// reserve makes room for n packets, each of which may become a run.
+func (b *batch) reserve(n int) {
+	if len(b.buf)-b.used < n*maxSealed || cap(b.runs)-len(b.runs) < n {
+		b.flush()
+	}
+}
+
+// add seals planned packets of one stream into the batch, as few runs as may be.
+func (e *egress) add(bound *binding, plan []planned, b *batch) {
+	b.reserve(len(plan))
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sealer == nil || !e.to.IsValid() {
+		b.sfu.count.dropped[DropUnconnected].Add(int64(len(plan)))
+		return
+	}
+	stream := e.sealer.Stream(bound.ssrc)
+	for len(plan) > 0 {
+		n, size := equals(plan)
+		start, whole := b.used, bound.header()+size+e.sealer.Overhead()
+		for i := range plan[:n] {
+			q := &plan[i]
+			pad := 0
+			if i < n-1 {
+				pad = size - len(q.payload)
+			}
+			e.seal(bound, q, pad, stream, b)
+		}
+		if b.used > start {
+			b.runs = append(b.runs, burst.Run{To: e.to, Data: b.buf[start:b.used], Size: whole})
+		}
+		plan = plan[n:]
+	}
+}
+
+// equals returns how many of the first packets make one run, and the length to
+// which their payloads are filled up. The last may be shorter and stays so.
+func equals(plan []planned) (n, size int) {
+	size = len(plan[0].payload)
+	least := size
+	for n = 1; n < len(plan); n++ {
+		l := len(plan[n].payload)
+		switch {
+		case l > size:
+			if l-least > maxPadding {
+				return n, size
+			}
+			size = l
+		case size-l > maxPadding:
+			return n + 1, size
+		default:
+			least = min(least, l)
+		}
+	}
+	return n, size
+}
+
+// header is the length of the header of the stream's packets.
+func (b *binding) header() int {
+	const fixed, source, extension = 12, 4, 8
+	if b.transportCC == 0 {
+		return fixed + source
+	}
+	return fixed + source + extension
+}
+
+// seal writes one packet behind what the batch holds. One that the sealer refuses
+// is left out.
+func (e *egress) seal(bound *binding, q *planned, pad int, stream *seal.Stream, b *batch) {
+	at := b.buf[b.used:]
+	marker := q.p.in.Marker || q.begins && bound.audio
+	header := e.writeHeader(at, bound, q.out.Sequence, q.out.Timestamp, bound.pts[q.codec], marker, q.csrc)
+	n := header + copy(at[header:], q.payload)
+	q.rewrite(at[header:n], bound)
+	if pad > 0 {
+		at[0] |= 0x20
+		clear(at[n : n+pad])
+		n += pad
+		at[n-1] = byte(pad)
+	}
+	e.finish(at, header, n, stream, b)
+}
+
+func (e *egress) finish(at []byte, header, n int, stream *seal.Stream, b *batch) {
+	sealed, err := stream.Seal(at, header, n)
+	if err != nil {
+		b.sfu.count.drop(DropSeal)
+		return
+	}
+	b.used += sealed
+	if e.watch != nil {
+		e.watch.OnSent(e.sequence, sealed, b.sfu.now())
+	}
+	e.sequence++
+}
+
+// rewrite puts a receiver's numbers into a copy of the payload.
+func (q *planned) rewrite(payload []byte, bound *binding) {
+	switch q.codec {
+	case codecVP8:
+		q.p.vp8.Write(payload, q.out.PictureID, q.out.TL0)
+	case codecRED:
+		q.p.red.Write(payload, bound.pts[codecOpus])
+	}
+}
+
+// writeHeader writes an RTP header with one contributing source and, if agreed
+// on, the transport-wide sequence number (RFC 3550, section 5.1; RFC 8285,
+// section 4.2). It returns its length.
+func (e *egress) writeHeader(b []byte, bound *binding, sequence uint16, timestamp uint32, pt uint8, marker bool, csrc uint32) int {
+	b[0] = 2<<6 | 1
+	b[1] = pt
+	if marker {
+		b[1] |= 0x80
+	}
+	binary.BigEndian.PutUint16(b[2:], sequence)
+	binary.BigEndian.PutUint32(b[4:], timestamp)
+	binary.BigEndian.PutUint32(b[8:], bound.ssrc)
+	binary.BigEndian.PutUint32(b[12:], csrc)
+	if bound.transportCC == 0 {
+		return 16
+	}
+	b[0] |= 0x10
+	binary.BigEndian.PutUint32(b[16:], 0xbede0001)
+	b[20] = bound.transportCC<<4 | 1
+	binary.BigEndian.PutUint16(b[21:], e.sequence)
+	b[23] = 0
+	return 24
+}
+
+// toSink hands planned packets on as they are, for those who seal nothing.
+func (b *batch) toSink(bound *binding, plan []planned) {
+	for i := range plan {
+		q := &plan[i]
+		h := &b.header
+		*h = rtp.Header{
+			Version: 2, Marker: q.p.in.Marker || q.begins && bound.audio, PayloadType: bound.pts[q.codec],
+			SequenceNumber: q.out.Sequence, Timestamp: q.out.Timestamp, SSRC: bound.ssrc,
+		}
+		b.csrc[0] = q.csrc
+		h.CSRC = b.csrc[:]
+		q.rewrite(q.payload, bound)
+		if _, err := bound.sink.WriteRTP(h, q.payload); err != nil {
+			b.sfu.count.drop(DropWrite)
+		}
+	}
+}
+
+// follow sends to where the candidate pair in use leads, from now on.
+func (p *Peer) follow(pair *webrtc.ICECandidatePair) {
+	if pair == nil || pair.Remote == nil {
+		return
+	}
+	ip, err := netip.ParseAddr(pair.Remote.Address)
+	if err != nil {
+		p.sfu.log.Warn("a candidate without address", "key", p.seat.key, "error", err)
+		return
+	}
+	to := netip.AddrPortFrom(ip.Unmap().WithZone(""), pair.Remote.Port)
+	p.egress.mu.Lock()
+	old := p.egress.to
+	p.egress.to = to
+	p.egress.mu.Unlock()
+	p.sfu.links.move(p, old, to)
+}

@@ -1,0 +1,138 @@
+package sfu
+
+import (
+	"encoding/binary"
+	"sync"
+	"time"
+
+	"github.com/spillway-sfu/spillway/sfu-node/burst"
+	"github.com/spillway-sfu/spillway/sfu-node/layer"
+)
+
+const (
+	// historyLen is how many packets of a layer can be repeated: one to two
+	// seconds of camera.
+	historyLen = 512
+	// sentLen is how many packets of a receive stream can be named in asking.
+	sentLen = 512
+	// repeatAfter is how soon the same packet is not repeated again.
+	repeatAfter = 15 * time.Millisecond
+)
+
+// history keeps the last packets of one layer of a publication, once for all who
+// may ask for them again.
+type history struct {
+	mu    sync.Mutex
+	slots []kept // nil until something is kept
+}
+
+type kept struct {
+	sequence uint16
+	codec    codec
+	marker   bool
+	vp8      layer.VP8
+	payload  []byte
+}
+
+// keep copies packets.
+func (h *history) keep(packets []*packet) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.slots == nil {
+		h.slots = make([]kept, historyLen)
+	}
+	for _, p := range packets {
+		k := &h.slots[p.in.SequenceNumber%historyLen]
+		k.sequence, k.codec, k.marker, k.vp8 = p.in.SequenceNumber, p.codec, p.in.Marker, p.vp8
+		k.payload = append(k.payload[:0], p.payload...)
+	}
+}
+
+// copyTo copies a packet's payload to b and returns what else is known of it. It
+// reports false when the packet is forgotten.
+func (h *history) copyTo(b []byte, sequence uint16) (k kept, n int, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.slots == nil {
+		return k, 0, false
+	}
+	k = h.slots[sequence%historyLen]
+	if k.sequence != sequence || len(k.payload) == 0 {
+		return kept{}, 0, false
+	}
+	n = copy(b, k.payload)
+	k.payload = nil
+	return k, n, true
+}
+
+// sentPacket is what a receive stream remembers of a packet: under which numbers
+// it left and where the rest of it is kept.
+type sentPacket struct {
+	from     *feed
+	original uint16
+	out      layer.Output
+	csrc     uint32
+	repeated time.Duration
+}
+
+// remember notes a packet for being asked for again. The caller holds s.mu.
+func (s *stream) remember(from *feed, p *packet, out layer.Output, csrc uint32) {
+	if s.sent == nil {
+		s.sent = make([]sentPacket, sentLen)
+	}
+	s.sent[out.Sequence%sentLen] = sentPacket{from: from, original: p.in.SequenceNumber, out: out, csrc: csrc}
+}
+
+// repeat sends a packet again on the stream's retransmission SSRC (RFC 4588,
+// section 4), under a number of its own, so that nothing is sealed twice under
+// one.
+func (s *stream) repeat(sequence uint16, b *batch) {
+	bound := s.bound.Load()
+	if bound == nil || bound.rtx == 0 {
+		return
+	}
+	now := s.peer.sfu.now()
+	s.mu.Lock()
+	if s.sent == nil {
+		s.mu.Unlock()
+		return
+	}
+	q := &s.sent[sequence%sentLen]
+	if q.from == nil || q.out.Sequence != sequence || q.repeated != 0 && now-q.repeated < repeatAfter {
+		s.mu.Unlock()
+		return
+	}
+	q.repeated = now
+	again := *q
+	s.rtx++
+	number := s.rtx
+	s.mu.Unlock()
+
+	b.reserve(1)
+	e := &s.peer.egress
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sealer == nil || !e.to.IsValid() {
+		return
+	}
+	const original = 2 // bytes of the number that the packet had
+	start := b.used
+	at := b.buf[start:]
+	head := bound.header()
+	k, n, ok := again.from.history.copyTo(at[head+original:head+original+mtu], again.original)
+	if !ok || bound.rtxPts[k.codec] == 0 {
+		return
+	}
+	repeat := *bound
+	repeat.ssrc = bound.rtx
+	e.writeHeader(at, &repeat, number, again.out.Timestamp, bound.rtxPts[k.codec], k.marker, again.csrc)
+	binary.BigEndian.PutUint16(at[head:], sequence)
+	if k.codec == codecVP8 {
+		k.vp8.Write(at[head+original:head+original+n], again.out.PictureID, again.out.TL0)
+	}
+	e.finish(at, head, head+original+n, e.sealer.Stream(bound.rtx), b)
+	if b.used > start {
+		b.runs = append(b.runs, burst.Run{To: e.to, Data: b.buf[start:b.used], Size: b.used - start})
+		s.peer.sfu.count.Repeated.Add(1)
+	}
+}
