@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/nack"
@@ -36,6 +37,8 @@ type Options struct {
 	// VP8 and Opus are the payload types offered; 96 and 111 when 0. The type after
 	// VP8's is its retransmission's.
 	VP8, Opus uint8
+	// Profile is the only SRTP profile offered, if set.
+	Profile dtls.SRTPProtectionProfile
 	// OnMessage gets each message on the data channel; may be nil.
 	OnMessage func(events.Message)
 	// OnPacket gets each RTP packet of a receive stream, which is its own to keep;
@@ -272,6 +275,9 @@ func (c *Client) newAPI() (*webrtc.API, error) {
 	set.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	set.SetHostAcceptanceMinWait(0)
 	set.SetICETimeouts(5*time.Second, 10*time.Second, time.Second)
+	if c.opt.Profile != 0 {
+		set.SetSRTPProtectionProfiles(c.opt.Profile)
+	}
 	if c.opt.Loopback {
 		set.SetIncludeLoopbackCandidate(true)
 		set.SetInterfaceFilter(func(name string) bool { return name == "lo" })

@@ -204,12 +204,12 @@ type Opener struct {
 	rtp     cipher
 	rtcp    cipher
 	streams map[uint32]*window
-	reports window
+	reports map[uint32]*window // by the SSRC that reports: each counts for itself
 }
 
 // NewOpener makes the opener of a direction.
 func NewOpener(k Key) (*Opener, error) {
-	o := &Opener{streams: map[uint32]*window{}}
+	o := &Opener{streams: map[uint32]*window{}, reports: map[uint32]*window{}}
 	var err error
 	if o.rtp, o.rtcp, err = k.ciphers(); err != nil {
 		return nil, err
@@ -254,14 +254,25 @@ func (o *Opener) OpenRTCP(b []byte) ([]byte, error) {
 	if len(b) < rtcpHeader+rtcpIndex+o.rtcp.tag() {
 		return nil, ErrMalformed
 	}
-	i, n, ok := o.rtcp.openRTCP(b, &o.reports)
+	ssrc := binary.BigEndian.Uint32(b[4:])
+	w, known := o.reports[ssrc]
+	if !known {
+		if len(o.reports) >= maxStreams {
+			return nil, ErrStreams
+		}
+		w = &window{}
+	}
+	i, n, ok := o.rtcp.openRTCP(b, w)
 	switch {
 	case !ok:
 		return nil, ErrForged
-	case !o.reports.fresh(uint64(i)):
+	case !w.fresh(uint64(i)):
 		return nil, ErrReplayed
 	}
-	o.reports.use(uint64(i))
+	w.use(uint64(i))
+	if !known {
+		o.reports[ssrc] = w
+	}
 	return b[:n], nil
 }
 

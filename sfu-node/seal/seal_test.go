@@ -104,6 +104,7 @@ func TestInteroperatesWithPion(t *testing.T) {
 			report := rtcp.SenderReport{SSRC: 4711, NTPTime: 1 << 40, RTPTime: 7, PacketCount: 8, OctetCount: 9}
 			for i := range 100 {
 				report.PacketCount = uint32(i)
+				report.SSRC = uint32(4711 + i%3) // each SSRC's reports are numbered for themselves
 				b, err := report.Marshal()
 				if err != nil {
 					t.Fatal(err)
