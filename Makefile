@@ -43,11 +43,12 @@ sim: ## Run one seeded world with its trace (SEED, STEPS)
 sim-long: ## Run ten thousand seeded worlds (SEED is the first, SEEDS how many)
 	@go run ./shared/sim/trial/replay -seed $(SEED) -seeds $(SEEDS) -steps $(STEPS)
 
-bench: setup-test build ## Measure joins and cold starts (nothing else should run)
+bench: setup-test build ## Measure joins, cold starts and forwarding (nothing else should run)
 	@go run ./bench/join
 	@go run ./bench/frame
 	@go run ./bench/start
 	@go run ./bench/fleet
+	@go build -o build/forward ./bench/forward && build/forward
 
 why: setup-dev ## Explain decisions about nodes from lines of a log (LINE='...' or FILE=...)
 	@go run ./infra/why $(if $(LINE),-line '$(LINE)') $(FILE)

@@ -25,6 +25,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"runtime/pprof"
 	"syscall"
 	"time"
 
@@ -38,17 +39,35 @@ const stopWithin = 3 * time.Second
 
 func main() {
 	file := flag.String("config", "", "`file` of KEY=VALUE lines; the environment wins")
+	profile := flag.String("cpuprofile", "", "`file` to record a CPU profile to, for go tool pprof")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	cfg, err := readConfig(*file, os.Getenv)
 	if err == nil {
-		err = run(ctx, cfg)
+		err = record(*profile, func() error { return run(ctx, cfg) })
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "sfu-node:", err)
 		os.Exit(1)
 	}
+}
+
+// record runs what is to be profiled. Without a name it only runs it.
+func record(name string, what func() error) error {
+	if name == "" {
+		return what()
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return fmt.Errorf("record profile: %w", err)
+	}
+	defer f.Close()
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return fmt.Errorf("record profile: %w", err)
+	}
+	defer pprof.StopCPUProfile()
+	return what()
 }
 
 // run is the node's life. It returns an error when the node could not begin.

@@ -37,6 +37,8 @@ type Options struct {
 	// VP8 and Opus are the payload types offered; 96 and 111 when 0. The type after
 	// VP8's is its retransmission's.
 	VP8, Opus uint8
+	// Content makes the client never ask for lost packets again.
+	Content bool
 	// Profile is the only SRTP profile offered, if set.
 	Profile dtls.SRTPProtectionProfile
 	// OnMessage gets each message on the data channel; may be nil.
@@ -267,7 +269,9 @@ func (c *Client) newAPI() (*webrtc.API, error) {
 	if err := errors.Join(generatorErr, responderErr, receiverErr); err != nil {
 		return nil, fmt.Errorf("lightpeer: make interceptors: %w", err)
 	}
-	registry.Add(generator)
+	if !c.opt.Content {
+		registry.Add(generator)
+	}
 	registry.Add(responder)
 	registry.Add(receiver)
 	var set webrtc.SettingEngine

@@ -17,6 +17,9 @@ const (
 	sentLen = 512
 	// repeatAfter is how soon the same packet is not repeated again.
 	repeatAfter = 15 * time.Millisecond
+	// repeatMost is how often a packet is repeated: who has not got it by then
+	// will not.
+	repeatMost = 4
 )
 
 // history keeps the last packets of one layer of a publication, once for all who
@@ -72,7 +75,8 @@ type sentPacket struct {
 	original uint16
 	out      layer.Output
 	csrc     uint32
-	repeated time.Duration
+	repeated time.Duration // when it last was
+	times    uint8
 }
 
 // remember notes a packet for being asked for again. The caller holds s.mu.
@@ -98,11 +102,12 @@ func (s *stream) repeat(sequence uint16, b *batch) {
 		return
 	}
 	q := &s.sent[sequence%sentLen]
-	if q.from == nil || q.out.Sequence != sequence || q.repeated != 0 && now-q.repeated < repeatAfter {
+	if q.from == nil || q.out.Sequence != sequence || q.times == repeatMost || q.times > 0 && now-q.repeated < repeatAfter {
 		s.mu.Unlock()
 		return
 	}
 	q.repeated = now
+	q.times++
 	again := *q
 	s.rtx++
 	number := s.rtx

@@ -1,0 +1,203 @@
+// Command forward measures what forwarding costs: the CPU time of an SFU for each
+// packet that arrives at a subscriber, in its own process on one core, under load
+// from another core.
+//
+// Subscribers are real WebRTC peers until ICE and DTLS are done. Then all but one
+// drop RTP in a socket filter that lets STUN, DTLS and RTCP pass, and their
+// packets are counted from the socket's drop counter, so that the load generator
+// is not what is measured; the one left checks sequence, content and delay. Each
+// filtered subscriber reports as a browser does: transport-wide feedback 20 times
+// a second and a receiver report once a second. Loopback charges the receiver's
+// kernel work to the sender too, for every SFU alike.
+//
+// It writes a table and bench/results.json. Figures drift from run to run on a
+// shared machine: compare the SFUs of one run.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// load is one row's traffic.
+type load struct {
+	publishers, subscribers int
+}
+
+// result is one row, as results.json has it.
+type result struct {
+	SFU         string  `json:"sfu"`
+	Publishers  int     `json:"publishers"`
+	Subscribers int     `json:"subscribers"`
+	SRTP        string  `json:"srtp"`
+	CPU         spread  `json:"us_per_packet"`
+	Memory      float64 `json:"kb_per_subscriber"`
+	Loss        float64 `json:"loss"`
+	Delay       delay   `json:"added_latency_ms"`
+}
+
+type spread struct {
+	Min    float64 `json:"min"`
+	Median float64 `json:"median"`
+	Max    float64 `json:"max"`
+}
+
+type delay struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+}
+
+// goals are those of the project in µs per packet, by publishers × subscribers.
+var goals = map[load]string{
+	{1, 100}: "≤ 6, then 4", {4, 50}: "≤ 4, then 2.7", {4, 100}: "≤ 3.3, then 2.4", {8, 100}: "≤ 2.5, then 2",
+}
+
+func main() {
+	if len(os.Args) == 2 && os.Args[1] == plainArgument {
+		servePlain()
+		return
+	}
+	rows := flag.String("rows", "1x20,1x50,1x100,4x50,4x100,8x100,16x100", "publishers x subscribers, separated by commas")
+	only := flag.String("sfu", "spillway,pion", "which SFUs to measure")
+	profiles := flag.String("srtp", "gcm,cm", "SRTP profiles, for each SFU")
+	windows := flag.Int("windows", 5, "windows of two seconds to measure")
+	out := flag.String("out", "bench/results.json", "where the figures go")
+	record := flag.String("cpuprofile", "", "record Spillway's CPU profile of the last row to this file")
+	flag.Parse()
+	if err := pin(); err != nil {
+		fail(err)
+	}
+	var results []result
+	fmt.Printf("%-9s %-4s %-8s %26s %8s %7s %15s  %s\n", "SFU", "SRTP", "load", "µs/packet min median max", "KB/sub", "loss", "delay p50 p99", "goal (µs)")
+	for _, row := range strings.Split(*rows, ",") {
+		l, err := parseLoad(row)
+		if err != nil {
+			fail(err)
+		}
+		for _, sfu := range strings.Split(*only, ",") {
+			for _, profile := range strings.Split(*profiles, ",") {
+				r, err := measure(start(sfu, *record), sfu, profile, l, *windows)
+				if err != nil {
+					fmt.Printf("%-9s %-4s %-8s %v\n", sfu, profile, row, err)
+					continue
+				}
+				results = append(results, r)
+				print(r)
+			}
+		}
+	}
+	for _, absent := range []string{"janus", "livekit-server", "galene"} {
+		if _, err := exec.LookPath(absent); err == nil {
+			fmt.Printf("%s is installed, but this program cannot drive it\n", absent)
+		} else {
+			fmt.Printf("%s is not installed: left out\n", absent)
+		}
+	}
+	text, err := json.MarshalIndent(results, "", "  ")
+	if err == nil {
+		err = os.WriteFile(*out, append(text, '\n'), 0o644)
+	}
+	if err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "bench/forward:", err)
+	os.Exit(1)
+}
+
+func parseLoad(row string) (load, error) {
+	a, b, ok := strings.Cut(row, "x")
+	publishers, err := strconv.Atoi(a)
+	subscribers, err2 := strconv.Atoi(b)
+	if !ok || err != nil || err2 != nil || publishers < 1 || publishers > 40 || subscribers < 1 {
+		return load{}, fmt.Errorf("-rows: %q is not publishers x subscribers", row)
+	}
+	return load{publishers, subscribers}, nil
+}
+
+func print(r result) {
+	l := load{r.Publishers, r.Subscribers}
+	goal := ""
+	if r.SFU == "spillway" && r.SRTP == "gcm" {
+		goal = goals[l]
+	}
+	fmt.Printf("%-9s %-4s %-8s %8.2f %8.2f %8.2f %8.0f %6.2f%% %7.2f %7.2f  %s\n", r.SFU, r.SRTP, fmt.Sprintf("%dx%d", l.publishers, l.subscribers),
+		r.CPU.Min, r.CPU.Median, r.CPU.Max, r.Memory, 100*r.Loss, r.Delay.P50, r.Delay.P99, goal)
+}
+
+// pinned says that this process is the one on the load's core.
+const pinned = "BENCH_FORWARD_PINNED"
+
+// pin starts this program anew on the second core, as all threads of a Go program
+// are where its first one was.
+func pin() error {
+	if os.Getenv(pinned) != "" {
+		return nil
+	}
+	taskset, err := exec.LookPath("taskset")
+	if err != nil {
+		return fmt.Errorf("taskset (util-linux) pins processes to cores: %w", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	args := append([]string{"taskset", "-c", "1", self}, os.Args[1:]...)
+	return syscall.Exec(taskset, args, append(os.Environ(), pinned+"=1"))
+}
+
+// start returns what starts an SFU; record names the profile of Spillway's.
+func start(sfu, record string) func() (server, error) {
+	switch sfu {
+	case "spillway":
+		return func() (server, error) { return startSpillway(record) }
+	case "pion":
+		return startPlain
+	}
+	return func() (server, error) { return nil, fmt.Errorf("-sfu: %q is not known", sfu) }
+}
+
+// measure runs one SFU under one load.
+func measure(begin func() (server, error), sfu, profile string, l load, windows int) (r result, err error) {
+	r = result{SFU: sfu, SRTP: profile, Publishers: l.publishers, Subscribers: l.subscribers}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	s, err := begin()
+	if err != nil {
+		return r, err
+	}
+	defer s.stop()
+	g, err := newGenerator(ctx, s, profile, l)
+	defer g.close()
+	if err != nil {
+		return r, err
+	}
+	r.Memory = g.memory
+	time.Sleep(3 * time.Second)
+	g.watcher.begin()
+	var cpu []float64
+	before := g.take(s.pid())
+	first := before
+	for range windows {
+		time.Sleep(2 * time.Second)
+		now := g.take(s.pid())
+		cpu = append(cpu, (now.cpu-before.cpu).Seconds()*1e6/float64(now.arrived-before.arrived))
+		before = now
+	}
+	slices.Sort(cpu)
+	r.CPU = spread{cpu[0], cpu[len(cpu)/2], cpu[len(cpu)-1]}
+	r.Loss = max(0, 1-float64(before.arrived-first.arrived)/float64(before.sent-first.sent)/float64(l.subscribers-1))
+	r.Delay, err = g.watcher.end()
+	return r, err
+}
