@@ -36,7 +36,7 @@ func (d *stack) designs() map[string]design {
 		"dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"}, d.tableArn)
 	index := allow([]string{"dynamodb:Query"}, jsii.String(*d.tableArn+"/index/*"))
 	read := allow([]string{"dynamodb:BatchGetItem", "dynamodb:Query"}, d.tableArn)
-	declare := allow([]string{"dynamodb:PutItem"}, d.tableArn) // rooms, and reservations for them
+	declare := allow([]string{"dynamodb:PutItem", "dynamodb:DeleteItem"}, d.tableArn) // rooms, and reservations for them
 	post := allow([]string{"execute-api:ManageConnections"}, d.arn("execute-api", "%s/%s/POST/@connections/*", *d.socketAPI, stage),
 		d.arn("execute-api", "%s/%s/DELETE/@connections/*", *d.socketAPI, stage))
 	ask := allow([]string{"events:PutEvents"}, d.busArn)

@@ -27,6 +27,9 @@ type declaration struct {
 	ReceiveKbps     *int64     `json:"receiveKbps"`
 	SendKbps        *int64     `json:"sendKbps"`
 	KeepUntil       *time.Time `json:"keepUntil"`
+	// StartAt and Expected reserve capacity for so many by then; none cancels.
+	StartAt  *time.Time `json:"startAt"`
+	Expected *int       `json:"expected"`
 }
 
 // maxBody bounds a request's body, in bytes.
@@ -44,7 +47,14 @@ func (a api) declare(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any
 	if err != nil {
 		return nil, err
 	}
-	until := a.now().Add(control.DeclaredLasts)
+	if err := d.reservable(profile); err != nil {
+		return nil, err
+	}
+	from := a.now()
+	if d.StartAt != nil && d.StartAt.After(from) {
+		from = *d.StartAt
+	}
+	until := from.Add(control.DeclaredLasts)
 	if d.KeepUntil != nil {
 		until = *d.KeepUntil
 	}
@@ -52,7 +62,23 @@ func (a api) declare(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any
 	if err := a.world.Declare(ctx, control.Declaration{Room: name, Profile: profile, KeepUntil: until}); err != nil {
 		return nil, err
 	}
+	if d.StartAt != nil {
+		if err := a.world.Reserve(ctx, name, *d.Expected, *d.StartAt); err != nil {
+			return nil, err
+		}
+	}
 	return a.room(ctx, name)
+}
+
+// reservable reports what is wrong with the wish for capacity ahead of people.
+func (d declaration) reservable(p room.Profile) error {
+	switch {
+	case (d.StartAt == nil) != (d.Expected == nil):
+		return events.Errorf(events.CodeBadField, "startAt and expected go together: when people come, and how many")
+	case d.Expected != nil && (*d.Expected < 0 || *d.Expected > p.MaxParticipants):
+		return events.Errorf(events.CodeBadField, "expected is %d, expected 0 to maxParticipants, which is %d", *d.Expected, p.MaxParticipants)
+	}
+	return nil
 }
 
 // profile is the preset, or otherwise the fallback, with what the declaration

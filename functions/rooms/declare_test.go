@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/sim"
 	"github.com/spillway-sfu/spillway/shared/step"
@@ -55,6 +57,30 @@ func TestDeclaresARoom(t *testing.T) {
 	}
 }
 
+func TestReservesCapacityForARoom(t *testing.T) {
+	a, w := office()
+	at := now.Add(time.Hour)
+	reserved := func() []fleet.Reservation {
+		items, err := w.Store.Get(t.Context(), true, step.ReservationKey{Region: "eu-north-1", Room: "keynote"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return items.Reservations
+	}
+	body := func(expected int) string {
+		return fmt.Sprintf(`{"name":"keynote","preset":"townhall","startAt":%q,"expected":%d}`, at.Format(time.RFC3339), expected)
+	}
+	if status, answer := a.post(t, body(300)); status != http.StatusOK {
+		t.Fatalf("%d %s", status, answer)
+	}
+	if r := reserved(); len(r) != 1 || r[0].Seats != 300 || !r[0].StartAt.Equal(at) {
+		t.Errorf("%+v", r)
+	}
+	if status, answer := a.post(t, body(0)); status != http.StatusOK || len(reserved()) != 0 {
+		t.Errorf("%d %s, %+v", status, answer, reserved())
+	}
+}
+
 func TestARoomWithPeopleInItKeepsWhatTheyWerePromised(t *testing.T) {
 	a, w := office()
 	p := room.Default()
@@ -84,21 +110,24 @@ func TestARoomWithPeopleInItKeepsWhatTheyWerePromised(t *testing.T) {
 func TestDeclarationsThatMakeNoSense(t *testing.T) {
 	a, w := office()
 	for body, says := range map[string]string{
-		``:                                    "not what is expected",
-		`[]`:                                  "not what is expected",
-		`{"name":"r"} {}`:                     "goes on",
-		`{"name":""}`:                         "name",
-		`{"name":"a\u0007b"}`:                 "control character",
-		`{"name":"r","maxPartcipants":5}`:     "maxPartcipants",
-		`{"name":"r","preset":"party"}`:       "meeting",
-		`{"name":"r","maxParticipants":0}`:    "maxParticipants",
-		`{"name":"r","maxPublishers":501}`:    "maxPublishers",
-		`{"name":"r","maxPublishers":-1}`:     "maxPublishers",
-		`{"name":"r","audioStreams":17}`:      "audioStreams",
-		`{"name":"r","videoStreams":50}`:      "videoStreams",
-		`{"name":"r","receiveKbps":0}`:        "receiveKbps",
-		`{"name":"r","sendKbps":"a lot"}`:     "sendKbps",
-		`{"name":"r","keepUntil":"tomorrow"}`: "not what is expected",
+		``:                                              "not what is expected",
+		`[]`:                                            "not what is expected",
+		`{"name":"r"} {}`:                               "goes on",
+		`{"name":""}`:                                   "name",
+		`{"name":"a\u0007b"}`:                           "control character",
+		`{"name":"r","maxPartcipants":5}`:               "maxPartcipants",
+		`{"name":"r","preset":"party"}`:                 "meeting",
+		`{"name":"r","maxParticipants":0}`:              "maxParticipants",
+		`{"name":"r","maxPublishers":501}`:              "maxPublishers",
+		`{"name":"r","maxPublishers":-1}`:               "maxPublishers",
+		`{"name":"r","audioStreams":17}`:                "audioStreams",
+		`{"name":"r","videoStreams":50}`:                "videoStreams",
+		`{"name":"r","receiveKbps":0}`:                  "receiveKbps",
+		`{"name":"r","sendKbps":"a lot"}`:               "sendKbps",
+		`{"name":"r","expected":5}`:                     "go together",
+		`{"name":"r","startAt":"2026-11-24T10:00:00Z"}`: "go together",
+		`{"name":"r","startAt":"2026-11-24T10:00:00Z","expected":501}`:                         "maxParticipants",
+		`{"name":"r","keepUntil":"tomorrow"}`:                                                  "not what is expected",
 		`{"name":"r","keepUntil":"` + now.Add(-time.Second).Format(time.RFC3339Nano) + `"}`:    "keepUntil",
 		`{"name":"r","keepUntil":"` + now.Add(32*24*time.Hour).Format(time.RFC3339Nano) + `"}`: "keepUntil",
 	} {

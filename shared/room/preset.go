@@ -90,6 +90,17 @@ func (p Profile) Streams(publishers, screens, viewers int) Streams {
 	return s
 }
 
+// MeanSeat is the load of one of so many seats when as many of them are on stage
+// as may be, rounded up.
+func (p Profile) MeanSeat(seats int) Load {
+	if seats < 1 {
+		return p.SeatLoad(Publisher)
+	}
+	onStage := min(seats, p.MaxPublishers)
+	sum, n := p.Load(onStage, seats-onStage), int64(seats)
+	return Load{Kbps: (sum.Kbps + n - 1) / n, PPS: (sum.PPS + n - 1) / n}
+}
+
 // Load is what a room of so many publishers and viewers is granted at least: the
 // load of its seats.
 func (p Profile) Load(publishers, viewers int) Load {

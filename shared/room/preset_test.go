@@ -75,6 +75,12 @@ func TestEightPresentersTwoGuestsAndTheAudience(t *testing.T) {
 	if load := p.Load(10, 248); load.Kbps != 258*3242+10*2398 {
 		t.Errorf("%v", load)
 	}
+	if mean := p.MeanSeat(258); !p.Load(10, 248).Fits(mean.Times(258)) || mean.Kbps != 3335 {
+		t.Errorf("%v", mean)
+	}
+	if p.MeanSeat(3) != p.SeatLoad(room.Publisher) || p.MeanSeat(0) != p.SeatLoad(room.Publisher) {
+		t.Error("a few are all on stage")
+	}
 	// Were everybody claimed as if on stage, it would be 1.69 times as much.
 	if everybody, claimed := p.Load(258, 0).Kbps, p.Load(10, 248).Kbps; everybody*100/claimed != 169 {
 		t.Errorf("%d against %d", everybody, claimed)

@@ -12,17 +12,20 @@ import (
 
 // Reserve brings capacity for a room's seats up by startAt, and lets it go if
 // nobody comes; no seats cancel what was reserved before. Seats claim the
-// deployment's default profile. The error is an events.Error for whoever asked,
+// profile of the room if it is declared, else the deployment's. The error is an events.Error for whoever asked,
 // or a fault.
 func (w *World) Reserve(ctx context.Context, name room.Name, seats int, startAt time.Time) error {
 	_, err := run(ctx, w, "reserve",
-		func(ctx context.Context, _ bool) (*fleet.Reservation, error) {
-			items, err := w.Store.Get(ctx, true, ReservationKey{w.Settings.Region, name})
-			return first(items.Reservations), err
+		func(ctx context.Context, _ bool) (Items, error) {
+			return w.Store.Get(ctx, true, ReservationKey{w.Settings.Region, name}, RoomKey{name})
 		},
-		func(was *fleet.Reservation) (control.Plan, error) {
-			return control.Reserve(was, fleet.Reservation{Region: w.Settings.Region, Room: name, Seats: seats,
-				Seat: w.Settings.Profile.SeatLoad(room.Publisher), StartAt: startAt}, w.Now())
+		func(was Items) (control.Plan, error) {
+			profile := w.Settings.Profile
+			if r := first(was.Rooms); r != nil {
+				profile = r.Profile
+			}
+			return control.Reserve(first(was.Reservations), fleet.Reservation{Region: w.Settings.Region, Room: name, Seats: seats,
+				Seat: profile.MeanSeat(seats), StartAt: startAt}, w.Now())
 		})
 	return err
 }
