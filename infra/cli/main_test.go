@@ -48,7 +48,7 @@ func TestCommands(t *testing.T) {
 		{"nodes", "n-1   ready  c7g.large  z     yes    3       1      100.0 Mbps  20.0 Mbps  800.0 Mbps  900.0 Mbps  7%"},
 		{"drain n-1", "n-1 takes nobody new"},
 		{"why", "12:00:00 sweep node: terminate n-1\nidle for 5m"},
-		{"cost", "all            3       $0.0775     $0.81"},
+		{"cost", "all              3       $0.0775     $0.81"},
 		{"cost --estimate", "idle"},
 		{"completion", "rooms nodes drain token why cost completion"},
 		{"--help", "Usage: spillway <command>"},

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -61,7 +62,16 @@ func (r Root) VerifyNode(raw string, now time.Time) (node string, err error) {
 // ReadNode checks a node token. Its error is an [*Error] as that of
 // [Keys.Verify], with the claims beside it when the signature is good; a join
 // token is [ErrWrongKind].
-func (r Root) ReadNode(raw string, now time.Time) (NodeClaims, error) {
+func (r Root) ReadNode(raw string, now time.Time) (claims NodeClaims, err error) {
+	for _, one := range r.each() {
+		if claims, err = one.readNode(raw, now); !errors.Is(err, ErrSignature) {
+			break
+		}
+	}
+	return claims, err
+}
+
+func (r Root) readNode(raw string, now time.Time) (NodeClaims, error) {
 	var payload jwt.RegisteredClaims
 	err := parse(raw, &payload, func(t *jwt.Token) (any, error) {
 		if !isNode(t) {

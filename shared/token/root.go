@@ -18,26 +18,45 @@ const RootSize = 32
 // MaxTicket bounds a sealed ticket, in bytes; as package events.
 const MaxTicket = 2048
 
-// Root is a deployment's root secret, [RootSize] random bytes. It signs nothing
-// itself: each use has a key of its own, derived by HKDF (RFC 5869).
+// Root is a deployment's root secret, [RootSize] random bytes, or two of them,
+// the new one before the old, while it is being changed: the first signs, both
+// are accepted, and the last goes on naming participants, whose names must not
+// change under them. It signs nothing itself: each use has a key of its own,
+// derived by HKDF (RFC 5869).
 type Root []byte
 
-// ParseRoot reads a root secret from standard base64. Space around it is
-// ignored.
+// ParseRoot reads a root secret from standard base64: one, or two with space
+// between them. Space around them is ignored.
 func ParseRoot(text string) (Root, error) {
-	root, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
-	if err != nil || len(root) != RootSize {
-		return nil, fmt.Errorf("root secret: base64 of %d bytes is needed", RootSize)
+	var root Root
+	parts := strings.Fields(text)
+	for _, part := range parts {
+		one, err := base64.StdEncoding.DecodeString(part)
+		if err != nil || len(one) != RootSize {
+			return nil, fmt.Errorf("root secret: base64 of %d bytes is needed", RootSize)
+		}
+		root = append(root, one...)
+	}
+	if len(parts) < 1 || len(parts) > 2 {
+		return nil, fmt.Errorf("root secret: one is needed, or two while it is being changed, and there are %d", len(parts))
 	}
 	return root, nil
 }
 
-// derive returns the key for one use of the root.
+// derive returns the key for one use of the root that signs.
 func (r Root) derive(use string) ([]byte, error) {
-	if len(r) != RootSize {
-		return nil, fmt.Errorf("root secret has %d bytes, expected %d", len(r), RootSize)
+	if len(r) != RootSize && len(r) != 2*RootSize {
+		return nil, fmt.Errorf("root secret has %d bytes, expected %d, or twice that", len(r), RootSize)
 	}
-	return hkdf.Key(sha256.New, r, nil, "spillway v1 "+use, sha256.Size)
+	return hkdf.Key(sha256.New, r[:RootSize], nil, "spillway v1 "+use, sha256.Size)
+}
+
+// each returns the roots that are accepted, the one that signs first.
+func (r Root) each() []Root {
+	if len(r) == 2*RootSize {
+		return []Root{r[:RootSize], r[RootSize:]}
+	}
+	return []Root{r}
 }
 
 // SealTicket writes v as JSON and authenticates it with HMAC-SHA256. A ticket
@@ -62,6 +81,15 @@ func (r Root) SealTicket(v any) (string, error) {
 // OpenTicket undoes [Root.SealTicket]. Whatever is wrong with s, the error is
 // [ErrTicket], and into is untouched unless the ticket is genuine.
 func (r Root) OpenTicket(s string, into any) error {
+	for _, one := range r.each() {
+		if one.open(s, into) == nil {
+			return nil
+		}
+	}
+	return ErrTicket
+}
+
+func (r Root) open(s string, into any) error {
 	if len(s) > MaxTicket {
 		return ErrTicket
 	}
@@ -88,7 +116,8 @@ func (r Root) OpenTicket(s string, into any) error {
 // It panics when r has not [RootSize] bytes, which [ParseRoot] excludes: keys of
 // a wrong root would silently name other people.
 func (r Root) ParticipantKey(room, identity string) string {
-	key, err := r.derive("participant key")
+	roots := r.each()
+	key, err := roots[len(roots)-1].derive("participant key")
 	if err != nil {
 		panic(err)
 	}
