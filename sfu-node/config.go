@@ -24,6 +24,7 @@ type config struct {
 	port      int
 	level     slog.Level
 	host      string
+	boot      string // what the machine took before, in seconds since its start
 }
 
 // readConfig reads the environment and, if named, a file. Its error names every
@@ -42,7 +43,7 @@ func readConfig(file string, env func(string) string) (config, error) {
 		}
 		return values[key]
 	}
-	c := config{url: get("SPILLWAY_URL"), node: get("SPILLWAY_NODE"), token: get("SPILLWAY_TOKEN"), host: get("SPILLWAY_HOST"), port: defaultPort}
+	c := config{url: get("SPILLWAY_URL"), node: get("SPILLWAY_NODE"), token: get("SPILLWAY_TOKEN"), host: get("SPILLWAY_HOST"), port: defaultPort, boot: get("SPILLWAY_BOOT_STAGES")}
 	var problems []error
 	for _, key := range []string{"SPILLWAY_URL", "SPILLWAY_NODE", "SPILLWAY_TOKEN", "SPILLWAY_MEDIA_IP"} {
 		if get(key) == "" {

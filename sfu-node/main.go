@@ -13,6 +13,7 @@
 //	SPILLWAY_HOST        address of the instance metadata service, which tells when
 //	                     the machine will be taken away; unset asks nobody
 //	SPILLWAY_LOG         debug, info (default) or warn
+//	SPILLWAY_BOOT_STAGES what the machine did before, for the log
 package main
 
 import (
@@ -87,7 +88,7 @@ func run(ctx context.Context, cfg config) error {
 		Addresses: announce(cfg.addresses, media.Port()), Fingerprint: media.Fingerprint(), Build: build(),
 		Host: cfg.host, Log: log,
 	}, media)
-	log.Info("node starts", "media", cfg.addresses, "port", media.Port(), "build", build())
+	log.Info("node starts", "media", cfg.addresses, "port", media.Port(), "build", build(), "bootStages", cfg.boot)
 
 	ended := make(chan struct{})
 	go logCounters(log, media, ended)
