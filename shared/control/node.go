@@ -172,7 +172,8 @@ func Reconcile(v fleet.View, blocks []fleet.Block, inv events.Inventory, now tim
 			}
 			p := person{string(b.Room), string(key)}
 			seats[p] = true
-			if _, there := present[p]; !there && now.Sub(rev.Time()) > SettleAfter {
+			// A seat of an earlier session, beside that of the present one, is free too.
+			if at, there := present[p]; (!there || room.Revision(at) > rev) && now.Sub(rev.Time()) > SettleAfter {
 				missing = append(missing, Member{b.Room, b.Index, key, rev})
 			}
 		}
