@@ -141,6 +141,8 @@ type Member struct {
 	Block    int
 	Key      room.Key
 	Revision room.Revision
+	// Doubled says that it has another seat on the node: only one is its own.
+	Doubled bool
 }
 
 // SettleAfter is how long table and node may disagree about somebody before the
@@ -162,6 +164,14 @@ func Reconcile(v fleet.View, blocks []fleet.Block, inv events.Inventory, now tim
 		}
 	}
 	seats := map[person]bool{}
+	sits := map[person]int{}
+	for _, b := range blocks {
+		for key := range b.Members {
+			if b.Node == v.Node.ID && b.Generation == v.Node.Generation {
+				sits[person{string(b.Room), string(key)}]++
+			}
+		}
+	}
 	for _, b := range blocks {
 		if b.Node != v.Node.ID || b.Generation != v.Node.Generation {
 			continue
@@ -173,8 +183,10 @@ func Reconcile(v fleet.View, blocks []fleet.Block, inv events.Inventory, now tim
 			p := person{string(b.Room), string(key)}
 			seats[p] = true
 			// A seat of an earlier session, beside that of the present one, is free too.
-			if at, there := present[p]; (!there || room.Revision(at) > rev) && now.Sub(rev.Time()) > SettleAfter {
-				missing = append(missing, Member{b.Room, b.Index, key, rev})
+			at, there := present[p]
+			gone := !there || room.Revision(at) > rev
+			if (gone || sits[p] > 1) && now.Sub(rev.Time()) > SettleAfter {
+				missing = append(missing, Member{b.Room, b.Index, key, rev, !gone})
 			}
 		}
 	}
@@ -193,6 +205,9 @@ func Missing(s Seating, m Member, now time.Time) Plan {
 	b := s.block(m.Block)
 	if b == nil {
 		return Plan{}
+	}
+	if p := s.Participant; m.Doubled && (p == nil || p.Revision != m.Revision || p.Block == m.Block) {
+		return Plan{} // its own seat, or nobody knows
 	}
 	plan := Plan{Commits: release(s, *b, m.Key, m.Revision, now)}
 	switch p := s.Participant; {
