@@ -33,6 +33,9 @@ type call struct {
 	// runs.
 	strands []*strand
 	now     *strand
+	// What it has attempted of the store, and what it has made.
+	commits, writes, conflicts int
+	made                       [][]control.Change
 	// struck counts the faults that hit it.
 	struck int
 	dead   bool
@@ -51,6 +54,9 @@ func (t *trial) call(kind, who string, limit time.Duration, f func(context.Conte
 	main := c.strand(func() { c.err = f(context.Background(), w) }, func() {
 		delete(t.calls, c)
 		t.mark(c.id)
+		if t.finished != nil {
+			t.finished(c)
+		}
 		if !c.dead && then != nil {
 			then(c, c.err)
 		}
@@ -255,6 +261,12 @@ func (c *call) storeFault(what string) error {
 func (c *call) Commit(ctx context.Context, changes []control.Change) error {
 	what := fmt.Sprintf("%T", changes[0])[len("control."):]
 	c.request(what)
+	c.commits++
+	c.writes += len(changes)
+	if c.held(changes) {
+		c.conflicts++
+		return step.ErrConflict
+	}
 	err := c.storeFault(what)
 	if err == nil && c.hit(c.t.weather.conflict/float64(4-min(len(changes), 3)), "conflict", what) {
 		err = step.ErrConflict
@@ -262,7 +274,11 @@ func (c *call) Commit(ctx context.Context, changes []control.Change) error {
 	if err != nil {
 		return err
 	}
-	err = c.t.store.commit(ctx, c, changes)
+	if err = c.t.store.commit(ctx, c, changes); err == nil {
+		c.made = append(c.made, changes)
+	} else {
+		c.conflicts++
+	}
 	if err == nil && c.hit(c.t.weather.unsure, "made, answer lost", what) {
 		// The SDK sends the same request again. A transaction is recognised by its
 		// token; a single write meets what it has written itself.

@@ -80,15 +80,19 @@ type trial struct {
 	script  []*scripted
 	joined  int
 	calm    bool
-	failure error
-	print   uint64
+	// isolated: transactions hold their items for a while, until when by name.
+	isolated bool
+	locks    map[string]int64
+	finished func(*call)
+	failure  error
+	print    uint64
 }
 
 // newTrial makes a world in which nothing has happened yet.
 func newTrial(cfg Config, w weather) *trial {
 	profile := room.Default()
-	profile.MaxParticipants = w.maxParticipants
-	t := &trial{cfg: cfg, weather: w, calls: map[*call]bool{}, nth: map[string]uint64{}}
+	profile.MaxParticipants, profile.MaxPublishers = w.maxParticipants, w.maxParticipants
+	t := &trial{cfg: cfg, weather: w, calls: map[*call]bool{}, nth: map[string]uint64{}, locks: map[string]int64{}}
 	t.set = control.Settings{Region: "r", Profile: profile, InstanceType: "c7g.large", NodeCapacity: profile.SeatLoad(room.Publisher).Times(w.nodeSeats),
 		Zones: w.zones, MaxNodes: w.maxNodes, IdleAfterMs: w.idleAfter.Milliseconds(), BootMs: 25_000}
 	t.store = newLedger(t)
