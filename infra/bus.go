@@ -44,8 +44,8 @@ var rules = []struct {
 	{"InstanceEnded", false, map[string]any{"source": []string{events.BusSourceEC2}, "detail-type": []string{events.DetailEC2State},
 		"detail": map[string]any{"state": []string{"stopping", "stopped", "shutting-down", "terminated"}}}},
 	{"InstanceLeaving", false, map[string]any{"source": []string{events.BusSourceEC2},
-		"detail-type": []string{"EC2 Spot Instance Interruption Warning", "EC2 Instance Rebalance Recommendation"}}},
-	{"Maintenance", false, map[string]any{"source": []string{"aws.health"}, "detail-type": []string{"AWS Health Event"},
+		"detail-type": []string{events.DetailSpotNotice, events.DetailRebalance}}},
+	{"Maintenance", false, map[string]any{"source": []string{events.BusSourceHealth}, "detail-type": []string{"AWS Health Event"},
 		"detail": map[string]any{"service": []string{"EC2"}, "eventTypeCategory": []string{"scheduledChange"}}}},
 }
 

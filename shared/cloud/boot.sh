@@ -32,11 +32,12 @@ cat >>"$etc/node.env" <<END
 SPILLWAY_MEDIA_IP=${public:+$public,}$private
 SPILLWAY_MEDIA_PORT=$port
 SPILLWAY_LOG=$log
+SPILLWAY_HOST=$SPILLWAY_METADATA
 SPILLWAY_BOOT_STAGES=script=$began,fetch=$fetched,verified=$verified
 END
-# The service needs neither AWS nor the disk. It is told to stop by the control
-# plane and then exits with 0: the machine goes with it, and so it does when the
-# node cannot be started.
+# The service needs no disk, and of AWS only to be told when the machine will be
+# taken away. It is told to stop by the control plane and then exits with 0: the
+# machine goes with it, and so it does when the node cannot be started.
 cat >"$SPILLWAY_ROOT/etc/systemd/system/spillway.service" <<END
 [Unit]
 Description=Spillway node
@@ -57,7 +58,6 @@ ProtectSystem=strict
 ProtectHome=yes
 PrivateDevices=yes
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
-IPAddressDeny=169.254.169.254
 LimitNOFILE=1048576
 END
 sysctl -qw net.core.rmem_max=8388608 net.core.wmem_max=8388608 || true
