@@ -52,6 +52,7 @@ var arrows = []struct {
 	{"sfu-node/seal", "", "sealing packets knows keys and bytes, and is shared by participants and pipes"},
 	{"sfu-node/burst", "", "writing datagrams knows a socket, and not what is in them"},
 	{"sfu-node/layer", "", "packet arithmetic, tested without a packet's world"},
+	{"sfu-node/bandwidth", "", "what a way carries follows from what was sent, what came back, and time"},
 	{"sfu-node/speaker", "", "who speaks follows from audio levels and time alone"},
 	{"sfu-node/...", "events sfu-node/...", "a node knows the control plane by its messages only"},
 	{"infra/settings", "shared/price", "what may be chosen is checked before anything is built on it"},
@@ -81,7 +82,7 @@ var banned = []struct {
 }
 
 // pure packages decide: the same arguments, the same result.
-var pure = []string{"shared/room", "shared/price", "shared/fleet", "shared/placement", "shared/control", "sfu-node/layer", "sfu-node/speaker"}
+var pure = []string{"shared/room", "shared/price", "shared/fleet", "shared/placement", "shared/control", "sfu-node/layer", "sfu-node/speaker", "sfu-node/bandwidth"}
 
 // Time is an argument of these too, for all that they are not pure otherwise.
 var clockless = append([]string{"shared/token", "events"}, pure...)
