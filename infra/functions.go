@@ -35,8 +35,6 @@ func (d *stack) designs() map[string]design {
 	own := allow([]string{"dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem",
 		"dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"}, d.tableArn)
 	index := allow([]string{"dynamodb:Query"}, jsii.String(*d.tableArn+"/index/*"))
-	read := allow([]string{"dynamodb:BatchGetItem", "dynamodb:Query"}, d.tableArn)
-	declare := allow([]string{"dynamodb:PutItem", "dynamodb:DeleteItem"}, d.tableArn) // rooms, and reservations for them
 	post := allow([]string{"execute-api:ManageConnections"}, d.arn("execute-api", "%s/%s/POST/@connections/*", *d.socketAPI, stage),
 		d.arn("execute-api", "%s/%s/DELETE/@connections/*", *d.socketAPI, stage))
 	ask := allow([]string{"events:PutEvents"}, d.busArn)
@@ -54,7 +52,7 @@ func (d *stack) designs() map[string]design {
 		"participant": {1024, 29, 0, true, []statement{own, index, post, ask, secrets(cloud.RootParameter)}},
 		"node":        {1024, 29, 20, false, []statement{own, index, post, ask, secrets(cloud.RootParameter)}},
 		"fleet":       {1024, 120, 1, true, append([]statement{own, index, post, ask, secrets(cloud.RootParameter), failures}, d.mayLaunch()...)},
-		"rooms":       {512, 29, 5, true, []statement{read, declare, index, secrets(cloud.APIKeysParameter)}},
+		"rooms":       {512, 29, 5, true, []statement{own, index, post, ask, secrets(cloud.APIKeysParameter, cloud.RootParameter)}},
 	}
 }
 
