@@ -79,9 +79,6 @@ func newGenerator(ctx context.Context, s server, profile string, l load) (*gener
 	time.Sleep(2 * time.Second)
 	g.memory = (residentKB(s.pid()) - before) / float64(l.subscribers)
 	for _, sub := range g.subscribers[1:] {
-		if err := sub.filter(); err != nil {
-			return g, err
-		}
 		g.running.Add(1)
 		go g.report(sub)
 	}
@@ -103,8 +100,14 @@ func (g *generator) subscribe(ctx context.Context, s server, i, publishers int, 
 	if err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	g.subscribers = append(g.subscribers, &subscriber{client: client, conn: conn})
-	return nil
+	sub := &subscriber{client: client, conn: conn}
+	g.subscribers = append(g.subscribers, sub)
+	if i == 0 {
+		return nil
+	}
+	// At once: a crowd of peers that read what they get would be the load
+	// generator's end.
+	return sub.filter()
 }
 
 func connect(ctx context.Context, s server, name string, role events.Role, opt lightpeer.Options) (*lightpeer.Client, error) {
@@ -180,7 +183,7 @@ func (g *generator) publish(p *publisher, offset time.Duration) {
 		key := p.key.Swap(false) || n == 1
 		for i := range packetsPerFrame {
 			number++
-			size := descriptor + bodyBytes - descriptor
+			size := descriptor + bodyBytes
 			if i >= packetsPerFrame/2 {
 				size++
 			}
