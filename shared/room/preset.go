@@ -36,7 +36,7 @@ func (l Layout) Profile(participants, publishers int) Profile {
 		AudioStreams: l.Audio, VideoStreams: l.Speakers + l.Tiles + l.Screens,
 		ReceiveKbps: int64(l.Audio*audioKbps + l.Speakers*speakerKbps + l.Tiles*tileKbps + l.Screens*screenKbps),
 		SendKbps:    audioKbps + cameraKbps,
-		VideoCodecs: []string{"vp8"},
+		VideoCodecs: []string{"vp8"}, MaxOvercommit: Default().MaxOvercommit,
 	}
 	if l.Shares {
 		p.SendKbps += sharingKbps
