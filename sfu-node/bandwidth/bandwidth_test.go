@@ -213,7 +213,6 @@ func FuzzFeedback(f *testing.F) {
 
 // BenchmarkFeedback is one feedback each 50 ms on 5 Mbps: 26 packets.
 func BenchmarkFeedback(b *testing.B) {
-	e := New()
 	var packets [][]byte
 	const each = 26
 	for round := range 64 {
@@ -226,7 +225,7 @@ func BenchmarkFeedback(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		b.StopTimer()
-		e = New()
+		e := New()
 		for seq := range uint16(64 * each) {
 			e.OnSent(seq, 1200, time.Duration(seq)*2*time.Millisecond)
 		}

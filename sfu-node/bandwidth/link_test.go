@@ -58,7 +58,6 @@ type call struct {
 	seq       uint16
 	layer     int
 	onTheWay  []arrival
-	received  []arrival
 	reported  int64 // next sequence number to report, extended
 	feedbacks []report
 	count     uint8
@@ -66,7 +65,6 @@ type call struct {
 
 	media, probes int64 // bytes
 	samples       []sample
-	maxQueue      time.Duration
 }
 
 type sample struct {
