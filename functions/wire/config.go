@@ -95,8 +95,14 @@ func settings() (control.Settings, error) {
 	if err != nil {
 		return s, err
 	}
+	if s.NodesPerRoom, err = number("SPILLWAY_NODES_PER_ROOM", 1, 1, 1000); err != nil {
+		return s, err
+	}
 	if seats > 0 {
-		s.NodeCapacity = s.Profile.SeatLoad(room.Publisher).Times(seats)
+		if s.NodesPerRoom > 1 { // so many seats, and room for the pipes of each
+			s.PipeReserve = s.Profile.PipeLoad().Times(min(s.NodesPerRoom-1, room.Fanout+1))
+		}
+		s.NodeCapacity = s.Profile.SeatLoad(room.Publisher).Times(seats).Plus(s.PipeReserve)
 	}
 	if s.MaxNodes, err = number("SPILLWAY_MAX_NODES", defaultMaxNodes, 1, 10_000); err != nil {
 		return s, err

@@ -11,17 +11,19 @@ import (
 
 // options are what `make dev` can be told by its environment.
 type options struct {
-	port       int // 0: any free one
-	idleAfter  time.Duration
-	nodeSeats  int
-	maxNodes   int
-	bootDelay  time.Duration
-	sweepEvery time.Duration
-	logDir     string // empty: one that names the port
-	readyFile  string
-	buildDir   string
-	demoDir    string
-	nodeLog    string
+	port      int // 0: any free one
+	idleAfter time.Duration
+	nodeSeats int
+	// nodesPerRoom is how many nodes one room may be on.
+	nodesPerRoom int
+	maxNodes     int
+	bootDelay    time.Duration
+	sweepEvery   time.Duration
+	logDir       string // empty: one that names the port
+	readyFile    string
+	buildDir     string
+	demoDir      string
+	nodeLog      string
 
 	keyID, keySecret, apiKey string
 	root                     []byte
@@ -42,6 +44,7 @@ func readOptions() (options, error) {
 	for _, err := range []error{
 		integer("PORT", 8080, 0, 65535, &o.port),
 		integer("NODE_SEATS", 0, 0, 10_000, &o.nodeSeats),
+		integer("NODES_PER_ROOM", 1, 1, 1000, &o.nodesPerRoom),
 		integer("MAX_NODES", 20, 1, 1000, &o.maxNodes),
 		duration("IDLE_AFTER", 2*time.Minute, time.Second, &o.idleAfter),
 		duration("BOOT_DELAY", 0, 0, &o.bootDelay),

@@ -21,6 +21,13 @@ type Settings struct {
 	Offers []placement.Offer
 	// Zones are where nodes may be launched; none leaves it to the launch template.
 	Zones []string
+	// NodesPerRoom bounds the nodes that one room is on; 0 means 1.
+	NodesPerRoom int
+	// PipeReserve is what seats leave free on a node for the pipes of rooms that
+	// outgrow it, where NodesPerRoom is above 1; the zero Load stands for an eighth
+	// of what may be granted there. It is a wish and not a bound: claims that race
+	// may dip into it.
+	PipeReserve room.Load
 	// MaxNodes bounds the nodes that exist or are being launched, MaxHour what
 	// they may cost an hour together (0: no bound but MaxNodes).
 	MaxNodes int
@@ -33,6 +40,20 @@ type Settings struct {
 	IdleAfterMs int64
 	// BootMs is how long a launch is expected to take, in milliseconds.
 	BootMs int64
+}
+
+// nodesPerRoom is how many nodes one room may be on.
+func (s Settings) nodesPerRoom() int { return max(s.NodesPerRoom, 1) }
+
+// reserve is what seats leave free on a node for pipes.
+func (s Settings) reserve(n fleet.Node) room.Load {
+	switch {
+	case s.nodesPerRoom() == 1:
+		return room.Load{}
+	case s.PipeReserve != room.Load{}:
+		return s.PipeReserve
+	}
+	return room.Load{Kbps: n.Capacity.Kbps / 8, PPS: n.Capacity.PPS / 8}
 }
 
 // offers returns the types of nodes that may be launched.

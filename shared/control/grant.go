@@ -1,6 +1,7 @@
 package control
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -18,15 +19,38 @@ type grant struct {
 	choice placement.Choice
 }
 
-// grant claims a new block for the room, with p as its first member. Once the
-// room's limit is granted, it takes the seats out of a block that has free ones
-// which cannot serve p; where there is none the room, or its stage, is full.
+// homes returns the nodes of the room that can take people now, and that it does
+// not keep away from.
+func (s Seating) homes(now time.Time) []fleet.View {
+	if s.Room == nil {
+		return nil
+	}
+	var out []fleet.View
+	seen := map[room.NodeID]bool{}
+	shunned := s.Room.Shunned(now)
+	for _, ref := range s.Room.Blocks {
+		v := s.node(ref.Node)
+		if v != nil && !slices.Contains(shunned, ref.Node) && v.Node.Generation == ref.Generation && v.Takes(now) && !seen[ref.Node] {
+			seen[ref.Node] = true
+			out = append(out, *v)
+		}
+	}
+	return out
+}
+
+// grant claims a new block for the room, with p as its first member: on a node
+// that the room is on, else on the fullest further one that fits, the room's
+// zone first. A further node is joined to the others by a pipe, whose load is
+// taken from both ends in the same transaction. Once the room's limit is
+// granted, it takes the seats out of a block that has free ones which cannot
+// serve p; where there is none the room, or its stage, is full.
 func (s Seating) grant(who seeker, p room.Participant, now time.Time, set Settings) (room.BlockRef, grant, error) {
-	r := room.New(who.Room, set.Region, set.Profile, now)
+	was := room.New(who.Room, set.Region, set.Profile, now)
 	var revision int64
 	if s.Room != nil {
-		r, revision = *s.Room, s.Room.Revision
+		was, revision = *s.Room, s.Room.Revision
 	}
+	r := was
 	seats := min(max(4, r.GrantedTo(who.Role)), fleet.MaxBlockSeats, r.SeatsLeft)
 	if who.Role != room.Viewer {
 		seats = min(seats, r.StageLeft())
@@ -40,32 +64,186 @@ func (s Seating) grant(who seeker, p room.Participant, now time.Time, set Settin
 		r, seats = from.room, from.seats
 	}
 	seatLoad := r.Profile.SeatLoad(who.Role)
-	candidates, why := s.Candidates, "first block of the room"
-	if home := s.home(who.Avoid, now); home != nil {
-		candidates, why = []fleet.View{*home}, "the room's node has room for another block"
-	}
-	if from != nil {
-		candidates, why = from.relieve(candidates), "seats that another block of the room does not need"
-	}
-	q := placement.Ask(seatLoad, seats, candidates, now)
-	q.Avoid, q.Spread = who.Avoid, who.Spread
+	q, further := s.question(who, was, seatLoad, seats, from, now, set)
 	choice := placement.Choose(q)
 	if choice.Seats == 0 {
-		switch {
-		case !s.Complete:
-			return room.BlockRef{}, grant{}, ErrLookAgain
-		case s.home(who.Avoid, now) != nil:
-			return room.BlockRef{}, grant{}, events.Errorf(events.CodeRoomFull, "the room's node is full, and a room is on one node in this version")
-		default:
-			return room.BlockRef{}, grant{}, errNoNode
+		return room.BlockRef{}, grant{}, s.noPlace(further, now, set)
+	}
+	node := s.view(choice.Node)
+	ref := room.BlockRef{Index: r.NextBlock, Node: node.Node.ID, Generation: node.Node.Generation, Seats: choice.Seats, Role: who.Role, Full: choice.Seats == 1}
+	load := seatLoad.Times(choice.Seats)
+	block := fleet.Block{Room: who.Room, Index: ref.Index, Node: ref.Node, Generation: ref.Generation, Seats: choice.Seats, Role: who.Role, Load: load,
+		Members: map[room.Key]room.Revision{who.Key: p.Revision}, CreatedAt: now}
+	loads := map[room.NodeID]room.Load{ref.Node: load}
+	changes := from.changes(loads)
+	next, more := s.balance(was, r.WithBlock(ref), loads, ref.Node, set.nodesPerRoom() > 1, now)
+	home := slices.Contains(q.Home, ref.Node)
+	if len(q.Home) > 0 && !home && set.nodesPerRoom() > 1 && next.Pipes(ref.Node) == 0 {
+		return room.BlockRef{}, grant{}, s.noFeeder()
+	}
+	changes = append(append(more, changes...), PutRoom{next, revision}, PutBlock{block})
+	return ref, grant{commit: Commit{Changes: changes}, node: node, why: whyThere(from, home, len(q.Home)), asked: q, choice: choice}, nil
+}
+
+func whyThere(from *transfer, home bool, homes int) string {
+	switch {
+	case from != nil:
+		return "seats that another block of the room does not need"
+	case home:
+		return "a node of the room has room for another block"
+	case homes > 0:
+		return "the room grows onto a further node"
+	}
+	return "first block of the room"
+}
+
+// question asks where a block goes. Nodes are shown with what seats may take
+// there: without the reserve for pipes, of which the room's own there are a part,
+// and, where the room is not yet, of which the pipe that joins it will be. further reports whether the room may be on one more.
+func (s Seating) question(who seeker, r room.Room, seat room.Load, seats int, from *transfer,
+	now time.Time, set Settings) (q placement.Question, further bool) {
+	homes := s.homes(now)
+	reachable := slices.ContainsFunc(homes, func(v fleet.View) bool { return !slices.Contains(who.Avoid, v.Node.ID) })
+	// Who is alone on a node that does not answer may leave it for another one.
+	further = len(homes) < set.nodesPerRoom() || !reachable
+	pipe := room.Load{}
+	if len(homes) > 0 && set.nodesPerRoom() > 1 {
+		pipe = r.Profile.PipeLoad()
+	}
+	shown := slices.Clone(homes)
+	if further {
+		for _, v := range s.Candidates {
+			if !slices.ContainsFunc(homes, func(h fleet.View) bool { return h.Node.ID == v.Node.ID }) {
+				shown = append(shown, v)
+			}
 		}
 	}
-	n := choice.Seats
-	node := &candidates[slices.IndexFunc(candidates, func(v fleet.View) bool { return v.Node.ID == choice.Node })]
-	ref := room.BlockRef{Index: r.NextBlock, Node: node.Node.ID, Generation: node.Node.Generation, Seats: n, Role: who.Role, Full: n == 1}
-	load := seatLoad.Times(n)
-	block := fleet.Block{Room: who.Room, Index: ref.Index, Node: ref.Node, Generation: ref.Generation, Seats: n, Role: who.Role, Load: load,
-		Members: map[room.Key]room.Revision{who.Key: p.Revision}, CreatedAt: now}
-	changes := append(from.changes(ref, load, now), PutRoom{r.WithBlock(ref), revision}, PutBlock{block})
-	return ref, grant{commit: Commit{Changes: changes}, node: node, why: why, asked: q, choice: choice}, nil
+	for i := range shown {
+		n := &shown[i].Node
+		keep := set.reserve(*n).Minus(r.Profile.PipeLoad().Times(r.Pipes(n.ID)))
+		if i >= len(homes) {
+			keep = room.Load{Kbps: max(keep.Kbps, pipe.Kbps), PPS: max(keep.PPS, pipe.PPS)}
+		}
+		n.Available = n.Available.Minus(room.Load{Kbps: max(keep.Kbps, 0), PPS: max(keep.PPS, 0)})
+	}
+	q = placement.Ask(seat, seats, from.relieve(shown), now)
+	q.Avoid, q.Spread = who.Avoid, who.Spread
+	for _, h := range homes {
+		q.Home = append(q.Home, h.Node.ID)
+		if !slices.Contains(q.Zones, h.Node.Zone) {
+			q.Zones = append(q.Zones, h.Node.Zone)
+		}
+	}
+	return q, further
+}
+
+// noPlace is why no node takes a block: [errNoNode] where a launch would help.
+func (s Seating) noPlace(further bool, now time.Time, set Settings) error {
+	switch {
+	case !s.Complete:
+		return ErrLookAgain
+	case further:
+		return errNoNode
+	case set.nodesPerRoom() == 1:
+		return events.Errorf(events.CodeRoomFull, "the room's node is full, and this deployment has rooms on one node only")
+	}
+	return events.Errorf(events.CodeRoomFull, "the room's %d nodes are full, and this deployment has rooms on %d nodes at most",
+		len(s.homes(now)), set.nodesPerRoom())
+}
+
+// noFeeder refuses to seat somebody on a node that nobody could hear.
+func (s Seating) noFeeder() error {
+	if !s.Complete {
+		return ErrLookAgain
+	}
+	err := events.Errorf(events.CodeNoCapacity, "none of the room's nodes can feed a further one now")
+	err.RetryAfterMs = 5000
+	return err
+}
+
+// balance brings the pipes between a room's nodes in step with its blocks, and
+// returns the room and what that and the given loads of blocks (negative: given
+// back) change on the nodes. The node that gets a block, if any, is claimed from
+// whatever the balance: it must be one that takes people. A life of a node that is over gets and gives
+// nothing. Without pipes the nodes are not joined to each other.
+func (s Seating) balance(was, next room.Room, loads map[room.NodeID]room.Load, to room.NodeID, pipes bool,
+	now time.Time) (room.Room, []Change) {
+	pipe := was.Profile.PipeLoad()
+	spare := func(id room.NodeID) int {
+		v := s.view(id)
+		if !pipes || v == nil || !v.Takes(now) || slices.Contains(was.Shunned(now), id) {
+			return 0
+		}
+		return pipe.Into(v.Node.Available.Minus(loads[id]))
+	}
+	next = next.Settled(spare, now)
+	lives := map[room.NodeID]room.Generation{}
+	for _, ref := range slices.Concat(was.Nodes, next.Nodes) {
+		lives[ref.Node] = max(lives[ref.Node], ref.Generation)
+	}
+	for id := range lives {
+		n := next.Pipes(id)
+		if ref := was.NodeRef(id); ref != nil && ref.Generation == lives[id] {
+			n -= was.Pipes(id) // an earlier life's went with it
+		}
+		if n != 0 {
+			loads[id] = loads[id].Plus(pipe.Times(n))
+		}
+	}
+	var changes []Change
+	for _, id := range slices.Sorted(maps.Keys(loads)) {
+		v, load := s.view(id), loads[id]
+		switch {
+		case v == nil || lives[id] != 0 && v.Node.Generation != lives[id]:
+		case id == to || load.Kbps > 0 || load.PPS > 0:
+			changes = append(changes, ClaimLoad{id, v.Node.Generation, load, now})
+		case load != room.Load{}:
+			changes = append(changes, ReturnLoad{id, v.Node.Generation, room.Load{}.Minus(load), now})
+		}
+	}
+	return next, changes
+}
+
+// view returns a node of the snapshot, be the room on it or not.
+func (s Seating) view(id room.NodeID) *fleet.View {
+	if v := s.node(id); v != nil {
+		return v
+	}
+	i := slices.IndexFunc(s.Candidates, func(v fleet.View) bool { return v.Node.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &s.Candidates[i]
+}
+
+// returnBlock gives a block back whose only member, if any, is key. The room
+// goes with its last block, unless it was declared.
+func returnBlock(s Seating, b fleet.Block, key room.Key, revision room.Revision, now time.Time) Commit {
+	loads := map[room.NodeID]room.Load{}
+	if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {
+		loads[b.Node] = room.Load{}.Minus(b.Load)
+	}
+	changes := []Change{DeleteBlock{b.Room, b.Index, b.Generation, key, revision}}
+	return Commit{Changes: append(changes, s.withoutBlock(b.Index, loads, now)...)}
+}
+
+// withoutBlock takes a block out of the room's directory.
+func (s Seating) withoutBlock(index int, loads map[room.NodeID]room.Load, now time.Time) []Change {
+	if s.Room == nil || s.Room.Ref(index) == nil {
+		_, changes := s.balance(room.Room{}, room.Room{}, loads, "", false, now)
+		return changes
+	}
+	return s.without(*s.Room, s.Room.WithoutBlock(index), loads, now)
+}
+
+// without stores a room that has lost blocks, and takes nodes that have none of
+// it any more out of its tree. The room goes with its last block, unless it was
+// declared.
+func (s Seating) without(was, next room.Room, loads map[room.NodeID]room.Load, now time.Time) []Change {
+	joined := slices.ContainsFunc(was.Nodes, func(n room.NodeRef) bool { return n.Feeder != "" })
+	next, changes := s.balance(was, next, loads, "", joined, now)
+	if len(next.Blocks) == 0 && was.KeepUntil.IsZero() {
+		return append(changes, DeleteRoom{was.Name, was.Revision})
+	}
+	return append(changes, PutRoom{next, was.Revision})
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
 )
 
@@ -66,16 +67,17 @@ func (s Seating) freeHeld(p room.Participant, now time.Time) []Commit {
 // fewer people there, all of them.
 const lossesNeeded = 3
 
-// splits decides about somebody who cannot reach the node that the room is on. A
-// room is on one node, so one alone is refused, and what it says is noted; when
-// enough say so, the node is taken for dead and the room goes elsewhere, without
+// splits decides about somebody who cannot reach the nodes that the room is on,
+// where it may be on no further one. One alone is refused, and what it says is
+// noted of the first of them; when enough say so, the node is taken for dead and the room goes elsewhere, without
 // waiting for the lease to end. It returns the snapshot to go on with, and what
 // to commit first.
-func (s Seating) splits(who seeker, now time.Time) (Seating, []Commit, error) {
-	home := s.home(s.Room.Shunned(now), now)
-	if home == nil || !slices.Contains(who.Avoid, home.Node.ID) {
+func (s Seating) splits(who seeker, now time.Time, set Settings) (Seating, []Commit, error) {
+	homes := s.homes(now)
+	if len(homes) < set.nodesPerRoom() || slices.ContainsFunc(homes, func(v fleet.View) bool { return !slices.Contains(who.Avoid, v.Node.ID) }) {
 		return s, nil, nil
 	}
+	home := homes[0]
 	if !s.Complete {
 		return s, nil, ErrLookAgain
 	}

@@ -99,8 +99,8 @@ func (o seated) note(inputs map[string]any) {
 var errNoNode = errors.New("no node has room")
 
 // seat finds a participant a seat: its own, one in a block of the room, one in
-// a new block on the room's node, or one in a first block on the fullest node
-// that fits. It returns errNoNode, with what is to be committed all the same, when a launch would help, and an
+// a new block on one of the room's nodes, or one in a block on the fullest
+// further node that fits. It returns errNoNode, with what is to be committed all the same, when a launch would help, and an
 // [*events.Error] when nothing would.
 func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	var prev room.Participant
@@ -124,7 +124,7 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	if err != nil {
 		return seated{}, err
 	}
-	s, first, err := s.splits(who, now)
+	s, first, err := s.splits(who, now, set)
 	if err != nil {
 		return seated{}, err
 	}
@@ -213,20 +213,6 @@ func (o *seated) giveUp(s Seating) {
 	}
 }
 
-// home returns the node that the room is on, nil if none of its nodes can take
-// anybody.
-func (s Seating) home(avoid []room.NodeID, now time.Time) *fleet.View {
-	if s.Room == nil {
-		return nil
-	}
-	for _, ref := range s.Room.Blocks {
-		if v := s.node(ref.Node); v != nil && v.Node.Generation == ref.Generation && v.Takes(now) && !slices.Contains(avoid, ref.Node) {
-			return v
-		}
-	}
-	return nil
-}
-
 // release frees a member's seat in a block, and gives the block back when it
 // was the last. It returns nothing when the member does not sit there with that
 // revision.
@@ -244,26 +230,4 @@ func release(s Seating, b fleet.Block, key room.Key, revision room.Revision, now
 		}
 	}
 	return commits
-}
-
-// returnBlock gives a block back whose only member, if any, is key. The room
-// goes with its last block, unless it was declared.
-func returnBlock(s Seating, b fleet.Block, key room.Key, revision room.Revision, now time.Time) Commit {
-	changes := []Change{DeleteBlock{b.Room, b.Index, b.Generation, key, revision}}
-	if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {
-		changes = append(changes, ReturnLoad{b.Node, b.Generation, b.Load, now})
-	}
-	return Commit{Changes: append(changes, withoutBlock(s.Room, b.Index)...)}
-}
-
-// withoutBlock takes a block out of the room's directory.
-func withoutBlock(r *room.Room, index int) []Change {
-	switch {
-	case r == nil || r.Ref(index) == nil:
-		return nil
-	case len(r.Blocks) == 1 && r.KeepUntil.IsZero():
-		return []Change{DeleteRoom{r.Name, r.Revision}}
-	default:
-		return []Change{PutRoom{r.WithoutBlock(index), r.Revision}}
-	}
 }

@@ -62,6 +62,8 @@ type NodeSweep struct {
 	// Blocks are those on the node, with the rooms they belong to.
 	Blocks []fleet.Block
 	Rooms  map[room.Name]room.Room
+	// Peers are the other nodes of those rooms.
+	Peers []fleet.View
 	// Instance is nil where EC2 does not list one.
 	Instance *Instance
 	// Blind says that so many leases ended together that the fault is more likely
@@ -82,14 +84,14 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 		"leaseEndedMs": now.Sub(s.View.LeaseEnds()).Milliseconds(), "instanceGone": gone}}
 	switch {
 	case n.State == fleet.Terminating && (gone || s.Instance == nil) && len(s.Blocks) > 0:
-		return s.dropBlocks(d) // with the node's row they would be out of reach
+		return s.dropBlocks(d, now) // with the node's row they would be out of reach
 	case n.State == fleet.Terminating && (gone || s.Instance == nil):
 		d.Choice, d.Why = "forget the node", "its instance is gone"
 		return Plan{Commits: []Commit{One(DeleteNode{n.ID, n.Generation, n.State})}, Decision: d}
 	case n.State == fleet.Terminating:
 		return Plan{Terminations: []Termination{{Node: n.ID, Instance: n.Instance, Why: "asked again"}}}
 	case n.State == fleet.Lost:
-		return s.dropBlocks(d)
+		return s.dropBlocks(d, now)
 	case gone:
 		d.Choice, d.Why = "give the node up", "EC2 says its instance is gone"
 		plan := s.move(fleet.LeaseExpired, false, d)
@@ -151,7 +153,7 @@ const maxDrops = 25
 
 // dropBlocks takes the blocks of a lost node out of their rooms, and ends the
 // node once there are none.
-func (s NodeSweep) dropBlocks(d Decision) Plan {
+func (s NodeSweep) dropBlocks(d Decision, now time.Time) Plan {
 	n := s.View.Node
 	if len(s.Blocks) == 0 {
 		d.Choice, d.Why = "end the node", "lost, and its blocks are dropped"
@@ -161,7 +163,7 @@ func (s NodeSweep) dropBlocks(d Decision) Plan {
 	}
 	d.Choice, d.Why = "drop blocks", "their node is lost"
 	plan := Plan{Decision: d}
-	plan.Commits = s.drop(s.Blocks[:min(len(s.Blocks), maxDrops)])
+	plan.Commits = s.drop(s.Blocks[:min(len(s.Blocks), maxDrops)], now)
 	d.Inputs["blocks"] = len(s.Blocks)
 	return plan
 }
@@ -170,7 +172,7 @@ func (s NodeSweep) dropBlocks(d Decision) Plan {
 // of one room in one commit. One after the other, the second would be conditioned
 // on the revision that the first was to leave, which another write may have left
 // in its place. Each commit is optional, and a room is written once in a plan.
-func (s NodeSweep) drop(blocks []fleet.Block) []Commit {
+func (s NodeSweep) drop(blocks []fleet.Block, now time.Time) []Commit {
 	of := map[room.Name][]fleet.Block{}
 	for _, b := range blocks {
 		of[b.Room] = append(of[b.Room], b)
@@ -187,17 +189,18 @@ func (s NodeSweep) drop(blocks []fleet.Block) []Commit {
 				hints = append(hints, Hint(DeleteParticipant{b.Room, key, b.Members[key]}))
 			}
 		}
-		switch {
-		case !known || left.Revision == r.Revision:
-		case len(left.Blocks) == 0:
-			changes = append(changes, DeleteRoom{name, r.Revision})
-		default:
-			changes = append(changes, PutRoom{left, r.Revision})
+		if known && left.Revision != r.Revision {
+			changes = append(changes, s.seating(r).without(r, left, map[room.NodeID]room.Load{}, now)...)
 		}
 		commits = append(commits, Commit{Changes: changes, Optional: true})
 		delete(s.Rooms, name)
 	}
 	return append(commits, hints...)
+}
+
+// seating is what a return of blocks is decided from.
+func (s NodeSweep) seating(r room.Room) Seating {
+	return Seating{Nodes: append([]fleet.View{s.View}, s.Peers...), Room: &r}
 }
 
 // tidy drops blocks of earlier lives of a living node, and gives back blocks
@@ -212,14 +215,14 @@ func (s NodeSweep) tidy(now time.Time, d Decision) Plan {
 			old = append(old, b)
 		}
 	}
-	plan.Commits = s.drop(old)
+	plan.Commits = s.drop(old, now)
 	for _, b := range s.Blocks {
 		r, ok := s.Rooms[b.Room]
 		if b.Generation != n.Generation || len(b.Members) > 0 || !ok || len(plan.Commits) >= maxDrops {
 			continue // a room that was written is left to the next sweep
 		}
 		delete(s.Rooms, b.Room)
-		c := returnBlock(Seating{Nodes: []fleet.View{s.View}, Room: &r}, b, "", 0, now)
+		c := returnBlock(s.seating(r), b, "", 0, now)
 		c.Optional = true
 		plan.Commits = append(plan.Commits, c)
 	}

@@ -76,7 +76,7 @@ func (s Seating) seatsFree() int {
 
 // relieve returns candidates as they are once the seats have left their node.
 func (t *transfer) relieve(candidates []fleet.View) []fleet.View {
-	if t.node == nil {
+	if t == nil || t.node == nil {
 		return candidates
 	}
 	out := slices.Clone(candidates)
@@ -88,29 +88,20 @@ func (t *transfer) relieve(candidates []fleet.View) []fleet.View {
 	return out
 }
 
-// changes are those that claim load for a new block, and take the seats out of
-// their old one, if there is a transfer. A transaction may name a node once
-// only, so that where both are on one node it claims the difference.
-func (t *transfer) changes(to room.BlockRef, load room.Load, now time.Time) []Change {
-	claim := ClaimLoad{to.Node, to.Generation, load, now}
+// changes are those that take the seats out of their old block, if there is a
+// transfer; what its node gets back is taken off loads.
+func (t *transfer) changes(loads map[room.NodeID]room.Load) []Change {
 	if t == nil {
-		return []Change{claim}
+		return nil
 	}
-	var changes []Change
 	b := t.block
-	if left := b.Seats - t.seats; left == 0 {
-		changes = append(changes, DeleteBlock{Room: b.Room, Index: b.Index, Generation: b.Generation})
-	} else {
-		b.Seats, b.Load, b.Members = left, b.Load.Minus(t.load), nil
-		changes = append(changes, ShrinkBlock{Block: b, From: t.block.Seats})
+	if t.node != nil {
+		loads[b.Node] = loads[b.Node].Minus(t.load)
 	}
-	switch {
-	case t.node == nil:
-		return append(changes, claim)
-	case t.node.Node.ID != to.Node:
-		return append(changes, claim, ReturnLoad{b.Node, b.Generation, t.load, now})
-	default:
-		claim.Load = load.Minus(t.load)
-		return append(changes, claim)
+	left := b.Seats - t.seats
+	if left == 0 {
+		return []Change{DeleteBlock{Room: b.Room, Index: b.Index, Generation: b.Generation}}
 	}
+	b.Seats, b.Load, b.Members = left, b.Load.Minus(t.load), nil
+	return []Change{ShrinkBlock{Block: b, From: t.block.Seats}}
 }

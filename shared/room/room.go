@@ -121,6 +121,10 @@ type Room struct {
 	// Losses and Suspects are those of a moment ago; older ones go with the next.
 	Losses   []Loss    `json:",omitempty"`
 	Suspects []Suspect `json:",omitempty"`
+	// Nodes are those that the blocks are on, with the pipes between them; Epoch
+	// grows whenever they change, and orders what the nodes are told of them.
+	Nodes []NodeRef
+	Epoch int64
 	// Revision grows with each write and conditions the next.
 	Revision int64
 }
@@ -135,6 +139,7 @@ func (r Room) Clone() Room {
 	r.Blocks = append([]BlockRef(nil), r.Blocks...)
 	r.Losses = append([]Loss(nil), r.Losses...)
 	r.Suspects = append([]Suspect(nil), r.Suspects...)
+	r.Nodes = append([]NodeRef(nil), r.Nodes...)
 	r.Profile.VideoCodecs = append([]string(nil), r.Profile.VideoCodecs...)
 	return r
 }

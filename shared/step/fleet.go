@@ -305,6 +305,9 @@ func (w *World) sweepNode(ctx context.Context, s control.NodeSweep, instances []
 		for _, r := range items.Rooms {
 			s.Rooms[r.Name] = r
 		}
+		if s.Peers, err = w.peers(ctx, v.Node.ID, items.Rooms...); err != nil {
+			return err
+		}
 	}
 	return w.once(ctx, "sweep node", control.Sweep(s, w.Now(), w.Settings))
 }

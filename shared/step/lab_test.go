@@ -229,7 +229,7 @@ func (l *lab) seats() map[room.Name]int {
 		if err != nil {
 			l.Fatal(err)
 		}
-		sum := v.Node.Available
+		sum := v.Node.Available.Plus(l.pipes(v.Node))
 		for _, b := range blocks.Blocks {
 			if b.Generation != v.Node.Generation {
 				continue
@@ -248,6 +248,22 @@ func (l *lab) seats() map[room.Name]int {
 		}
 	}
 	return out
+}
+
+// pipes returns what the pipes of all rooms take from a node.
+func (l *lab) pipes(n fleet.Node) room.Load {
+	l.Helper()
+	rooms, err := l.World.Store.Find(l.Context(), step.AllRooms{})
+	if err != nil {
+		l.Fatal(err)
+	}
+	var sum room.Load
+	for _, r := range rooms.Rooms {
+		if ref := r.NodeRef(n.ID); ref != nil && ref.Generation == n.Generation {
+			sum = sum.Plus(r.Profile.PipeLoad().Times(r.Pipes(n.ID)))
+		}
+	}
+	return sum
 }
 
 func (l *lab) refused(err error, code events.Code) {

@@ -124,10 +124,32 @@ func (w *World) seatingOf(ctx context.Context, name room.Name, key room.Key, blo
 	keys = keys[:0]
 	for _, b := range s.Blocks {
 		keys = append(keys, NodeKey{b.Node})
+		if s.Room != nil && len(b.Members) <= 1 { // the block goes, and with it perhaps pipes
+			for _, n := range s.Room.Nodes {
+				keys = append(keys, NodeKey{n.Node})
+			}
+		}
 	}
 	items, err = w.Store.Get(ctx, true, keys...)
 	s.Nodes = items.Nodes
 	return s, err
+}
+
+// peers reads the other nodes of rooms that are on several, consistently.
+func (w *World) peers(ctx context.Context, id room.NodeID, rooms ...room.Room) ([]fleet.View, error) {
+	var keys []Key
+	for _, r := range rooms {
+		for _, n := range r.Nodes {
+			if n.Node != id {
+				keys = append(keys, NodeKey{n.Node})
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	items, err := w.Store.Get(ctx, true, keys...)
+	return items.Nodes, err
 }
 
 type departure struct {
