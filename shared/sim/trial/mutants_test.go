@@ -24,16 +24,16 @@ var mutants = []struct {
 }{
 	{"a block takes more members than seats", []patch{{"sim/changes.go", "!sits && len(b.Members) < b.Seats)", "!sits)"}}},
 	{"load is returned twice", []patch{
-		{"control/seat.go", "changes = append(changes, ReturnLoad{b.Node, b.Generation, b.Load, now})",
-			"changes = append(changes, ReturnLoad{b.Node, b.Generation, b.Load, now}, ReturnLoad{b.Node, b.Generation, b.Load, now})"}}},
+		{"control/grant.go", "changes = append(changes, ReturnLoad{id, v.Node.Generation, room.Load{}.Minus(load), now})",
+			"r := ReturnLoad{id, v.Node.Generation, room.Load{}.Minus(load), now}; changes = append(changes, r, r)"}}},
 	{"a room is written whatever its revision", []patch{{"sim/changes.go", "return s.rooms[c.Room.Name].Revision == c.If", "return true"}}},
 	{"a lease never ends", []patch{{"fleet/fleet.go", "return now.Before(v.LeaseEnds())", "return true"}}},
 	{"what is coming is not subtracted", []patch{{"control/launch.go", "s.Bins = append(s.Bins, l.Capacity)", "_ = l"}}},
 	{"a part of an inventory passes for all of it", []patch{
 		{"control/node.go", "if events.InventoryPart(string(key), inv.Parts) != inv.Part {", "if false {"}}},
 	{"load of an earlier life is returned to the present one", []patch{
-		{"control/seat.go", "if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {\n\t\tchanges = append(changes, ReturnLoad{b.Node, b.Generation,",
-			"if v := s.node(b.Node); v != nil {\n\t\tchanges = append(changes, ReturnLoad{b.Node, v.Node.Generation,"}}},
+		{"control/grant.go", "if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {", "if v := s.node(b.Node); v != nil {"},
+		{"control/grant.go", "case v == nil || lives[id] != 0 && v.Node.Generation != lives[id]:", "case v == nil:"}}},
 	{"launches are never given up", []patch{{"control/sweep.go", "case now.Sub(l.At) > fleet.LaunchTimeout:", "case false:"}}},
 	{"a conflict is taken for success", []patch{{"step/step.go", "if errors.Is(err, ErrConflict) && c.Optional {", "if errors.Is(err, ErrConflict) {"}}},
 	{"a node that lands does not take the place of its launch", []patch{{"control/node.go", "One(PutLaunch{landed, l.State}, PutNode{n, 0}", "One(PutNode{n, 0}"}}},
