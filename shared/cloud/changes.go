@@ -129,6 +129,9 @@ func writesOf(c control.Change) ([]write, error) {
 	case control.PutDemand:
 		i, err := encodeDemand(c.Demand)
 		return put(i, err, attrRevision, c.If, num(c.If))
+	case control.PutBoots:
+		i, err := encode(bootsKey(c.Boots.Region), c.Boots, item{attrRevision: num(c.Boots.Revision)})
+		return put(i, err, attrRevision, c.If, num(c.If))
 	case control.PutReservation:
 		i, err := encodeReservation(c.Reservation)
 		return put(i, err, attrRevision, c.If, num(c.If))

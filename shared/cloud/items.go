@@ -229,6 +229,8 @@ func collect(items []item) (step.Items, error) {
 			err = document(i, &out.Demand)
 		case "RESERVE":
 			out.Reservations, err = appendDoc(out.Reservations, i)
+		case "BOOTS":
+			err = document(i, &out.Boots)
 		case "LAUNCH":
 			out.Launches, err = appendDoc(out.Launches, i)
 		case "RECORD":

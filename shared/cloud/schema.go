@@ -29,6 +29,7 @@ import (
 //	BEAT         NODE#node          BEAT
 //	WAIT         WAIT#region        room#key
 //	DEMAND       DEMAND#region      DEMAND
+//	BOOTS        DEMAND#region      BOOTS
 //	RESERVE      RESERVE#region     room
 //	BELL         BELL#region        BELL
 //	LAUNCH       DEMAND#region      LAUNCH#node
@@ -129,6 +130,8 @@ func reservationKey(region string, r room.Name) itemKey {
 	return itemKey{"RESERVE#" + region, string(r)}
 }
 
+func bootsKey(region string) itemKey { return itemKey{"DEMAND#" + region, "BOOTS"} }
+
 func bellKey(region string) itemKey { return itemKey{"BELL#" + region, "BELL"} }
 
 func launchKey(region string, id room.NodeID) itemKey {
@@ -152,6 +155,8 @@ func keysOf(k step.Key) []itemKey {
 		return []itemKey{waitKey(k.Region, k.Room, k.Key)}
 	case step.ReservationKey:
 		return []itemKey{reservationKey(k.Region, k.Room)}
+	case step.BootsKey:
+		return []itemKey{bootsKey(k.Region)}
 	case step.LaunchKey:
 		return []itemKey{launchKey(k.Region, k.ID)}
 	}
@@ -165,6 +170,8 @@ func kindOf(k itemKey) string {
 	switch {
 	case kind == "NODE" && k.sk == "BEAT":
 		return "BEAT"
+	case kind == "DEMAND" && k.sk == "BOOTS":
+		return "BOOTS"
 	case kind == "DEMAND" && k.sk != "DEMAND":
 		return "LAUNCH"
 	}

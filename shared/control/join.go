@@ -121,7 +121,11 @@ func waiting(w fleet.Wait, launches []fleet.Launch, now time.Time, set Settings)
 		if l.State == fleet.Landed {
 			continue
 		}
-		left := max(set.BootMs-now.Sub(l.At).Milliseconds(), 1000)
+		boot := l.BootMs
+		if boot == 0 {
+			boot = set.BootMs
+		}
+		left := max(boot-now.Sub(l.At).Milliseconds(), 1000)
 		if m.Stage == events.StageAsked || left < m.EstimateMs {
 			m.EstimateMs = left
 		}

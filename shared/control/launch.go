@@ -20,6 +20,7 @@ import (
 // demand first.
 type Pressure struct {
 	Demand   fleet.Demand
+	Boots    fleet.Boots
 	Launches []fleet.Launch
 	// Waits are those whom no node has room for, the first in line first.
 	Waits []fleet.Wait
@@ -107,7 +108,7 @@ func (p Pressure) launch(plan *Plan, q placement.Shortage, supply placement.Supp
 		}
 		o := q.Offers[offer]
 		l := fleet.Launch{ID: launchID(set.Region, demand.Revision, i, now), Region: set.Region, Zone: zone, Type: o.Type, Capacity: o.Capacity,
-			Hour: o.Hour, State: fleet.Asked, Attempt: 1, At: now, AskedAt: now,
+			Hour: o.Hour, BootMs: p.Boots.Estimate(o.Type, set.BootMs), State: fleet.Asked, Attempt: 1, At: now, AskedAt: now,
 			Why: fmt.Sprintf("%d wait, %d nodes are coming, %d more are needed", len(p.Waits), len(q.Bins), len(supply.Launch))}
 		changes = append(changes, PutLaunch{Launch: l})
 		plan.Launches = append(plan.Launches, l)

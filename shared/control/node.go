@@ -29,6 +29,8 @@ type Landing struct {
 	Node *fleet.Node
 	// Launch is nil when the launch was given up, or landed long ago.
 	Launch *fleet.Launch
+	// Boots are the times that launches took before.
+	Boots fleet.Boots
 }
 
 // Hello begins a generation of a node, or adds a socket to the present one. A
@@ -52,7 +54,7 @@ func Hello(s Landing, connection string, m events.Hello, now time.Time) Plan {
 	case s.Node == nil && (s.Launch == nil || s.Launch.State == fleet.Landed):
 		return refuse(events.CodeLaunchExpired, "the launch was given up before this hello")
 	case s.Node == nil:
-		return land(*s.Launch, connection, m, now, welcome)
+		return land(s, connection, m, now, welcome)
 	case !s.Node.State.Living():
 		return refuse(events.CodeFenced, "the node is "+string(s.Node.State))
 	case s.Node.Boot == m.Boot:
@@ -67,14 +69,17 @@ func Hello(s Landing, connection string, m events.Hello, now time.Time) Plan {
 	}
 }
 
-func land(l fleet.Launch, connection string, m events.Hello, now time.Time, welcome func(room.Generation) Send) Plan {
+func land(s Landing, connection string, m events.Hello, now time.Time, welcome func(room.Generation) Send) Plan {
+	l := *s.Launch
+	boots := s.Boots.With(l.Type, now.Sub(l.At))
+	boots.Region = l.Region
 	landed := l
 	landed.State, landed.LandedAt = fleet.Landed, now
 	n := fleet.Node{ID: l.ID, State: fleet.Filling, Generation: 1, Instance: l.Instance, Type: l.Type, Region: l.Region, Zone: l.Zone,
 		Capacity: l.Capacity, Available: l.Capacity, Real: l.Capacity, HelloAt: now, TouchedAt: now}
 	n = arrived(n, connection, m)
 	return Plan{
-		Commits:  []Commit{One(PutLaunch{landed, l.State}, PutNode{n, 0}, PutBeat{n.ID, firstBeat(n, now)})},
+		Commits:  []Commit{One(PutLaunch{landed, l.State}, PutNode{n, 0}, PutBeat{n.ID, firstBeat(n, now)}), Hint(PutBoots{boots, s.Boots.Revision})},
 		Sends:    []Send{welcome(n.Generation)},
 		Capacity: "a node landed",
 		Decision: Decision{Choice: "land", Why: "first hello of a launch under way", Inputs: map[string]any{

@@ -267,6 +267,12 @@ type (
 		Room   room.Name
 		If     int64
 	}
+	// PutBoots stores the times that launches took if the stored revision is If
+	// (0: none).
+	PutBoots struct {
+		Boots fleet.Boots
+		If    int64
+	}
 	// PutLaunch stores a launch if the stored state is If (empty: no launch).
 	PutLaunch struct {
 		Launch fleet.Launch
@@ -306,5 +312,6 @@ func (PutDemand) change()         {}
 func (Ring) change()              {}
 func (PutReservation) change()    {}
 func (DeleteReservation) change() {}
+func (PutBoots) change()          {}
 func (PutLaunch) change()         {}
 func (DeleteLaunch) change()      {}

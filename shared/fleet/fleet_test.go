@@ -57,3 +57,26 @@ func TestFreeSeats(t *testing.T) {
 		t.Error("a sealed block has no free seats")
 	}
 }
+
+func TestBootsEstimateByTheLastOfAType(t *testing.T) {
+	var b fleet.Boots
+	if got := b.Estimate("a", 25_000); got != 25_000 {
+		t.Errorf("%d without any", got)
+	}
+	before := b.With("a", time.Minute)
+	for i := range 8 {
+		b = before
+		for range i + 1 {
+			b = b.With("a", 20*time.Second)
+		}
+	}
+	if got := b.Estimate("a", 1); got != 20_000 {
+		t.Errorf("%d: the long one is forgotten", got)
+	}
+	if got := before.Estimate("a", 1); got != 60_000 {
+		t.Errorf("%d: an earlier value was changed", got)
+	}
+	if got := b.With("b", time.Second).Estimate("a", 1); got != 20_000 || len(b.Types["a"]) != 8 {
+		t.Errorf("%d with %d kept", got, len(b.Types["a"]))
+	}
+}

@@ -48,6 +48,8 @@ type Launch struct {
 	Instance string
 	// Hour is what the node costs an hour. A later attempt costs no more.
 	Hour price.Micros
+	// BootMs is how long it will likely take, in milliseconds; 0 is unknown.
+	BootMs int64
 	// Tried are the pools that EC2 has refused.
 	Tried []Tried
 	// Why is the decision in a line.
@@ -104,3 +106,38 @@ const ReservationKept = 10 * time.Minute
 
 // Ended reports whether the reservation holds nothing any more.
 func (r Reservation) Ended(now time.Time) bool { return now.Sub(r.StartAt) > ReservationKept }
+
+// Boots are the times that the last launches of each type took from the decision
+// to the first hello, in milliseconds, the latest last.
+type Boots struct {
+	Region   string
+	Types    map[string][]int64
+	Revision int64
+}
+
+// bootsKept is how many launches of a type are remembered.
+const bootsKept = 8
+
+// With returns the times with one more.
+func (b Boots) With(typ string, took time.Duration) Boots {
+	types := map[string][]int64{typ: nil}
+	for name, ms := range b.Types {
+		types[name] = slices.Clone(ms)
+	}
+	ms := append(types[typ], took.Milliseconds())
+	types[typ] = ms[max(len(ms)-bootsKept, 0):]
+	b.Types = types
+	b.Revision++
+	return b
+}
+
+// Estimate is how long the next launch of a type will likely take: three of four
+// took no longer. Without any launch of that type it is fallback, in
+// milliseconds.
+func (b Boots) Estimate(typ string, fallback int64) int64 {
+	ms := slices.Sorted(slices.Values(b.Types[typ]))
+	if len(ms) == 0 {
+		return fallback
+	}
+	return ms[len(ms)*3/4]
+}

@@ -74,6 +74,8 @@ func (s *Store) holdsOnNode(c control.Change) bool {
 		return n, ok && n.Generation == g
 	}
 	switch c := c.(type) {
+	case control.PutBoots:
+		return s.boots[c.Boots.Region].Revision == c.If
 	case control.PutReservation:
 		return s.reservations[step.ReservationKey{Region: c.Reservation.Region, Room: c.Reservation.Room}].Revision == c.If
 	case control.DeleteReservation:
@@ -148,6 +150,8 @@ func (s *Store) apply(c control.Change) {
 		s.records = append(s.records[max(0, len(s.records)-maxRecords):], c.Record)
 	case control.PutDemand:
 		s.demands[c.Demand.Region] = c.Demand
+	case control.PutBoots:
+		s.boots[c.Boots.Region] = c.Boots
 	case control.PutReservation:
 		s.reservations[step.ReservationKey{Region: c.Reservation.Region, Room: c.Reservation.Room}] = c.Reservation
 	case control.DeleteReservation:

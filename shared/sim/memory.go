@@ -30,6 +30,7 @@ type Store struct {
 	launches     map[step.LaunchKey]fleet.Launch
 	demands      map[string]fleet.Demand
 	bells        map[string]time.Time
+	boots        map[string]fleet.Boots
 	reservations map[step.ReservationKey]fleet.Reservation
 	records      []control.Record
 }
@@ -48,6 +49,7 @@ func NewStore() *Store {
 		launches:     map[step.LaunchKey]fleet.Launch{},
 		demands:      map[string]fleet.Demand{},
 		bells:        map[string]time.Time{},
+		boots:        map[string]fleet.Boots{},
 		reservations: map[step.ReservationKey]fleet.Reservation{},
 	}
 }
@@ -110,6 +112,8 @@ func (s *Store) Get(ctx context.Context, _ bool, keys ...step.Key) (step.Items, 
 			out.Waits = add(out.Waits, s.waits, k, same)
 		case step.ReservationKey:
 			out.Reservations = add(out.Reservations, s.reservations, k, same)
+		case step.BootsKey:
+			out.Boots = s.boots[k.Region]
 		case step.LaunchKey:
 			out.Launches = add(out.Launches, s.launches, k, same)
 		}
@@ -186,7 +190,7 @@ func (s *Store) Find(ctx context.Context, q step.Query) (step.Items, error) {
 	case step.Reservations:
 		out.Reservations = s.reserved(q.Region)
 	case step.Demand:
-		out.Demand = s.demands[q.Region]
+		out.Demand, out.Boots = s.demands[q.Region], s.boots[q.Region]
 		for k, l := range s.launches {
 			if k.Region == q.Region {
 				out.Launches = append(out.Launches, l)

@@ -109,7 +109,7 @@ func (w *World) pass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p := control.Pressure{Demand: items.Demand, Launches: items.Launches}
+	p := control.Pressure{Demand: items.Demand, Boots: items.Boots, Launches: items.Launches}
 	landed, err := w.landed(ctx, p.Launches)
 	if err != nil {
 		return err

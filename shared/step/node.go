@@ -18,8 +18,8 @@ func (w *World) Hello(ctx context.Context, c control.Caller, m events.Hello) err
 }
 
 func (w *World) landing(ctx context.Context, id room.NodeID) (control.Landing, error) {
-	items, err := w.Store.Get(ctx, true, NodeKey{id}, LaunchKey{w.Settings.Region, id})
-	s := control.Landing{Launch: first(items.Launches)}
+	items, err := w.Store.Get(ctx, true, NodeKey{id}, LaunchKey{w.Settings.Region, id}, BootsKey{w.Settings.Region})
+	s := control.Landing{Launch: first(items.Launches), Boots: items.Boots}
 	if v := first(items.Nodes); v != nil {
 		s.Node = &v.Node
 	}

@@ -39,7 +39,7 @@ func (w *World) sweepAhead(ctx context.Context, demand Items, nodes []fleet.View
 		return nil, err
 	}
 	a := control.Ahead{Reservations: items.Reservations,
-		Pressure: control.Pressure{Demand: demand.Demand, Launches: demand.Launches, Nodes: nodes}}
+		Pressure: control.Pressure{Demand: demand.Demand, Boots: demand.Boots, Launches: demand.Launches, Nodes: nodes}}
 	var keys []Key
 	for _, r := range a.Reservations {
 		err = errors.Join(err, w.once(ctx, "sweep reservation", control.EndReservation(r, w.Now())))

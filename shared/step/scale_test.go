@@ -164,3 +164,21 @@ func TestASweepOverAThousandNodesIsBounded(t *testing.T) {
 		t.Errorf("%d requests at once", n)
 	}
 }
+
+// TestTheEstimateIsWhatTheLastBootTook lets a first node take forty seconds.
+func TestTheEstimateIsWhatTheLastBootTook(t *testing.T) {
+	l := newLab(t, 1)
+	ann, bob := someone("ann", "r"), someone("bob", "s")
+	l.joins(ann)
+	l.capacity()
+	l.Pass(40 * time.Second)
+	l.boots(l.EC2.Living()[0], "boot-one")
+	l.capacity()
+	l.joins(bob)
+	l.inbox(bob)
+	l.capacity()
+	mail := l.inbox(bob)
+	if w, ok := mail[len(mail)-1].(events.Waiting); !ok || w.EstimateMs != 40_000 {
+		t.Errorf("told %+v", mail)
+	}
+}

@@ -57,6 +57,8 @@ type (
 		Region string
 		Room   room.Name
 	}
+	// BootsKey names the times that a region's launches took.
+	BootsKey struct{ Region string }
 	// LaunchKey names a launch in a region.
 	LaunchKey struct {
 		Region string
@@ -70,6 +72,7 @@ func (ParticipantKey) key() {}
 func (NodeKey) key()        {}
 func (WaitKey) key()        {}
 func (ReservationKey) key() {}
+func (BootsKey) key()       {}
 func (LaunchKey) key()      {}
 
 // Query asks the store for items that it finds by an index or in one partition.
@@ -96,7 +99,8 @@ type (
 	Waiting struct{ Region string }
 	// Reservations are a region's reservations, consistently.
 	Reservations struct{ Region string }
-	// Demand is a region's demand with its launches, consistently.
+	// Demand is a region's demand with its launches and the times that earlier
+	// ones took, consistently.
 	Demand struct{ Region string }
 	// Records are the latest decisions about a region's fleet, the newest first,
 	// Limit at most.
@@ -124,6 +128,7 @@ type Items struct {
 	Waits        []fleet.Wait
 	Launches     []fleet.Launch
 	Demand       fleet.Demand
+	Boots        fleet.Boots
 	Reservations []fleet.Reservation
 	Records      []control.Record
 }

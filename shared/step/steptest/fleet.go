@@ -119,6 +119,13 @@ func (s *suite) launches() {
 	got := s.find(step.Demand{Region: region})
 	s.same("demand", fleet.Demand{Region: region, Revision: 1}, got.Demand)
 	s.same("launches", []fleet.Launch{l}, got.Launches)
+	boots := fleet.Boots{Region: region}.With("c7g.large", 20*time.Second)
+	s.does("boots", control.PutBoots{Boots: boots})
+	s.conflicts("boots on another revision", control.PutBoots{Boots: boots})
+	s.same("boots by key", boots, s.get(step.BootsKey{Region: region}).Boots)
+	got = s.find(step.Demand{Region: region})
+	s.same("boots with the demand", boots, got.Boots)
+	s.same("launches beside them", 1, len(got.Launches))
 	landed := l
 	landed.State, landed.LandedAt = fleet.Landed, now
 	s.does("land", control.PutLaunch{Launch: landed, If: fleet.Asked})
