@@ -86,7 +86,11 @@ func overlay(t *testing.T, dir, shared string, patches []patch) string {
 	replace := map[string]string{}
 	for i, p := range patches {
 		path := filepath.Join(shared, filepath.FromSlash(p.file))
-		source, err := os.ReadFile(path)
+		from := path
+		if before, ok := replace[path]; ok {
+			from = before // patches of one file add up
+		}
+		source, err := os.ReadFile(from)
 		if err != nil {
 			t.Fatal(err)
 		}
