@@ -46,13 +46,13 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	}
 	eventually(t, "the instance is gone", func() bool { return instances() == 0 })
 	var left []string
-	eventually(t, "the table is empty but for the region's counter and bell, and the record of decisions", func() bool {
+	eventually(t, "the table is empty but for the region's counter, bell and boot times, and the record of decisions", func() bool {
 		var err error
 		if left, err = stack.Items(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		left = slices.DeleteFunc(left, func(key string) bool { return strings.HasPrefix(key, "RECORD#") })
 		slices.Sort(left)
-		return slices.Equal(left, []string{"BELL#us-east-1 BELL", "DEMAND#us-east-1 DEMAND"})
+		return slices.Equal(left, []string{"BELL#us-east-1 BELL", "DEMAND#us-east-1 BOOTS", "DEMAND#us-east-1 DEMAND"})
 	})
 }
