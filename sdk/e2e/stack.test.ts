@@ -189,7 +189,7 @@ describe("two people meet on a node that did not exist a moment ago", () => {
       await untilState(page, "closed");
     }
     await eve.close(); // a tab that is simply closed leaves, too
-    await until("the room to be gone", async () => (await stack.api<Rooms>("rooms")).rooms.length === 0, 15_000);
+    await until("the room to be gone", async () => (await stack.api<Rooms>("rooms")).rooms.length === 0, 45_000);
     await until("the instance to be terminated", async () => (await stack.instances()).length === 0, 20_000);
     await until("the node to be gone", async () => (await stack.api<Nodes>("nodes")).nodes.length === 0, 20_000);
     assert.deepEqual(await nodeProcesses(stack.pid), []);
