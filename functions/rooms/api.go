@@ -8,24 +8,19 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	lambda "github.com/aws/aws-lambda-go/events"
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/functions/wire"
-	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/step"
 )
 
 type api struct {
-	world    *step.World
-	store    step.Store
-	settings control.Settings
-	keys     []string
-	log      *slog.Logger
-	now      func() time.Time
+	world *step.World
+	keys  []string
+	log   *slog.Logger
 }
 
 // statuses maps codes to HTTP; any other code is 500.
@@ -107,7 +102,7 @@ func (a api) authorized(r lambda.APIGatewayV2HTTPRequest) bool {
 }
 
 func (a api) rooms(ctx context.Context) (any, error) {
-	items, err := a.store.Find(ctx, step.AllRooms{})
+	items, err := a.world.Store.Find(ctx, step.AllRooms{})
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +118,7 @@ func (a api) rooms(ctx context.Context) (any, error) {
 }
 
 func (a api) room(ctx context.Context, name room.Name) (any, error) {
-	items, err := a.store.Get(ctx, true, step.RoomKey{Room: name})
+	items, err := a.world.Store.Get(ctx, true, step.RoomKey{Room: name})
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +134,7 @@ func (a api) room(ctx context.Context, name room.Name) (any, error) {
 	for _, k := range members {
 		keys = append(keys, step.ParticipantKey{Room: name, Key: k})
 	}
-	if items, err = a.store.Get(ctx, false, keys...); err != nil {
+	if items, err = a.world.Store.Get(ctx, false, keys...); err != nil {
 		return nil, err
 	}
 	for _, p := range items.Participants {
@@ -156,7 +151,7 @@ func (a api) summary(ctx context.Context, r room.Room) (roomSummary, []room.Key,
 	for _, b := range r.Blocks {
 		keys = append(keys, step.BlockKey{Room: r.Name, Index: b.Index})
 	}
-	items, err := a.store.Get(ctx, false, keys...)
+	items, err := a.world.Store.Get(ctx, false, keys...)
 	if err != nil {
 		return roomSummary{}, nil, err
 	}
@@ -179,15 +174,15 @@ func (a api) summary(ctx context.Context, r room.Room) (roomSummary, []room.Key,
 }
 
 func (a api) nodes(ctx context.Context) (any, error) {
-	items, err := a.store.Find(ctx, step.AllNodes{})
+	items, err := a.world.Store.Find(ctx, step.AllNodes{})
 	if err != nil {
 		return nil, err
 	}
 	out := nodeList{Nodes: []node{}}
 	var failed error
 	for _, v := range items.Nodes {
-		n := newNode(v, a.now())
-		blocks, err := a.store.Find(ctx, step.BlocksOf{Node: v.Node.ID})
+		n := newNode(v, a.world.Now())
+		blocks, err := a.world.Store.Find(ctx, step.BlocksOf{Node: v.Node.ID})
 		failed = errors.Join(failed, err)
 		seen := map[room.Name]bool{}
 		for _, b := range blocks.Blocks {

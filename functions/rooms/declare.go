@@ -43,14 +43,14 @@ func (a api) declare(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any
 	if err := events.CheckName("name", d.Name); err != nil {
 		return nil, err
 	}
-	profile, err := d.profile(a.settings.Profile)
+	profile, err := d.profile(a.world.Settings.Profile)
 	if err != nil {
 		return nil, err
 	}
 	if err := d.reservable(profile); err != nil {
 		return nil, err
 	}
-	from := a.now()
+	from := a.world.Now()
 	if d.StartAt != nil && d.StartAt.After(from) {
 		from = *d.StartAt
 	}

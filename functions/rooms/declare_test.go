@@ -22,7 +22,7 @@ import (
 // office is an API on a world in memory.
 func office() (api, *sim.World) {
 	w := sim.NewWorld(now, control.Settings{Region: "eu-north-1", Profile: room.Default(), MaxNodes: 20})
-	return api{world: w.World, store: w.Store, settings: w.Settings, keys: []string{"key"}, log: slog.Default(), now: func() time.Time { return now }}, w
+	return api{world: w.World, keys: []string{"key"}, log: slog.Default()}, w
 }
 
 func (a api) post(t *testing.T, body string) (int, string) {

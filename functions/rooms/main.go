@@ -14,5 +14,5 @@ import (
 func main() {
 	config, secrets := wire.MustLoad(context.Background(), "rooms", cloud.APIKeysParameter)
 	world := config.World(secrets.Root)
-	lambda.Start(api{world, world.Store, config.Settings, secrets.APIKeys, config.Log, world.Now}.serve)
+	lambda.Start(api{world, secrets.APIKeys, config.Log}.serve)
 }

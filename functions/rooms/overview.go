@@ -83,21 +83,21 @@ type decision struct {
 }
 
 func (a api) overview(ctx context.Context) (any, error) {
-	out := overview{At: a.now().UTC(), Region: a.settings.Region, MaxNodes: a.settings.MaxNodes,
+	out := overview{At: a.world.Now().UTC(), Region: a.world.Settings.Region, MaxNodes: a.world.Settings.MaxNodes,
 		Nodes: []overviewNode{}, Rooms: []overviewRoom{}, Launches: []launch{}, Waiting: []waiting{}, Decisions: []decision{}}
 	found := map[string]step.Items{}
 	for name, q := range map[string]step.Query{
 		"nodes": step.AllNodes{}, "rooms": step.AllRooms{}, "demand": step.Demand{Region: out.Region},
 		"waiting": step.Waiting{Region: out.Region}, "records": step.Records{Region: out.Region, Limit: overviewRecords},
 	} {
-		items, err := a.store.Find(ctx, q)
+		items, err := a.world.Store.Find(ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		found[name] = items
 	}
 	out.addRooms(found["rooms"].Rooms)
-	out.addNodes(found["nodes"].Nodes, found["rooms"].Rooms, a.now())
+	out.addNodes(found["nodes"].Nodes, found["rooms"].Rooms, a.world.Now())
 	for _, l := range found["demand"].Launches {
 		if l.State != fleet.Landed {
 			out.Launches = append(out.Launches, launch{l.ID, l.Type, l.Zone, l.State, l.Attempt, l.At, l.Why})

@@ -13,6 +13,7 @@ import (
 	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/sim"
+	"github.com/spillway-sfu/spillway/shared/step"
 )
 
 var now = time.UnixMilli(1_790_000_000_000).UTC()
@@ -45,8 +46,7 @@ func TestOverviewShowsTheFleetAtAGlance(t *testing.T) {
 			t.Fatalf("%T: %v", change, err)
 		}
 	}
-	a := api{store: store, settings: control.Settings{Region: "eu-north-1", MaxNodes: 20}, keys: []string{"key"}, log: slog.Default(),
-		now: func() time.Time { return now }}
+	a := api{world: &step.World{Store: store, Settings: control.Settings{Region: "eu-north-1", MaxNodes: 20}, Now: func() time.Time { return now }}, keys: []string{"key"}, log: slog.Default()}
 	request := lambda.APIGatewayV2HTTPRequest{RawPath: "/v1/overview", Headers: map[string]string{"authorization": "Bearer key"}}
 	request.RequestContext.HTTP.Method = http.MethodGet
 	response, err := a.serve(t.Context(), request)

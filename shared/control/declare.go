@@ -7,11 +7,9 @@ import (
 	"github.com/spillway-sfu/spillway/shared/room"
 )
 
-// Bounds of how long a declared room is kept while nobody is in it.
-const (
-	DeclaredLasts  = 24 * time.Hour
-	declaredAtMost = 31 * 24 * time.Hour
-)
+// DeclaredLasts is how long a declared room is kept while nobody is in it, where
+// the customer does not say.
+const DeclaredLasts = 24 * time.Hour
 
 // Declaration is a customer's wish for a room: its profile, and until when it is
 // kept while nobody is in it.
@@ -28,7 +26,7 @@ func Declare(was *room.Room, d Declaration, now time.Time, set Settings) (Plan, 
 	if err := d.Profile.Validate(); err != nil {
 		return Plan{}, events.Errorf(events.CodeBadField, "%s", err.Error())
 	}
-	if d.KeepUntil.Before(now) || d.KeepUntil.Sub(now) > declaredAtMost {
+	if d.KeepUntil.Before(now) || d.KeepUntil.Sub(now) > maxAhead {
 		return Plan{}, events.Errorf(events.CodeBadField, "keepUntil is %s, expected a time from now to 31 days ahead", d.KeepUntil.UTC().Format(time.RFC3339))
 	}
 	r, revision := room.New(d.Room, set.Region, d.Profile, now), int64(0)

@@ -11,7 +11,7 @@ import (
 	"github.com/spillway-sfu/spillway/shared/room"
 )
 
-// maxAhead bounds how far ahead capacity can be reserved.
+// maxAhead bounds how far ahead capacity can be reserved and a room be kept.
 const maxAhead = 31 * 24 * time.Hour
 
 // Reserve makes, changes or, with no seats, cancels a room's reservation.
