@@ -13,6 +13,9 @@ type Load struct {
 type RoomMembers struct {
 	Room    string           `json:"room"`
 	Members map[string]int64 `json:"members"`
+	// Epoch is that of the room's last [Assignment] here, by which a lost one is
+	// found out; 0 is none.
+	Epoch int64 `json:"epoch,omitempty"`
 }
 
 // Inventory is everybody a node carries, in parts that each fit a frame. A node
@@ -35,7 +38,7 @@ type Inventory struct {
 // takes more parts when one comes out too large.
 const (
 	MaxInventoryMembers = 300
-	MaxInventoryNames   = 12 << 10
+	MaxInventoryNames   = 9 << 10
 )
 
 // InventoryPart tells to which of parts an inventory's participant belongs: the
@@ -101,7 +104,7 @@ func (inv Inventory) validate() error {
 	members, names := 0, 0
 	seen := map[string]bool{}
 	for _, r := range inv.Rooms {
-		if err := bounded("inventory.rooms.room", r.Room, 1, MaxName); err != nil {
+		if err := firstOf(bounded("inventory.rooms.room", r.Room, 1, MaxName), inRange("inventory.rooms.epoch", r.Epoch, 0, maxSafe)); err != nil {
 			return err
 		}
 		if seen[r.Room] {

@@ -4,7 +4,7 @@
 // There are four borders:
 //
 //   - client: browser ↔ API Gateway (client.go)
-//   - node: sfu-node ↔ API Gateway (node.go, beat.go, offer.go)
+//   - node: sfu-node ↔ API Gateway (node.go, beat.go, offer.go, pipe.go)
 //   - channel: SDK ↔ sfu-node, over the data channel "control" (channel.go)
 //   - bus: event bus and timer → the fleet function (bus.go)
 //

@@ -13,7 +13,7 @@ import (
 func TestEmptyListsAreWrittenAsArrays(t *testing.T) {
 	for _, m := range []events.Message{
 		events.Tracks{}, events.Want{}, events.Snapshot{}, events.Streams{}, events.Speakers{}, events.Hello{},
-		events.Join{}, events.Delta{Changed: []events.Member{{}}}, events.Offer{},
+		events.Assignment{}, events.Join{}, events.Delta{Changed: []events.Member{{}}}, events.Offer{},
 		events.Heartbeat{Inventory: &events.Inventory{}}, events.Answer{ICEServers: []events.ICEServer{{}}},
 	} {
 		raw, err := json.Marshal(m)
@@ -87,7 +87,7 @@ func TestTheLargestMessagesFit(t *testing.T) {
 	for i := range events.MaxInventoryMembers {
 		// One room each, as short as names that differ can be.
 		beat.Inventory.Rooms = append(beat.Inventory.Rooms, events.RoomMembers{
-			Room: fmt.Sprintf("%0*d", events.MaxInventoryNames/events.MaxInventoryMembers, i), Members: map[string]int64{fmt.Sprintf("%016d", i): 1 << 40}})
+			Room: fmt.Sprintf("%0*d", events.MaxInventoryNames/events.MaxInventoryMembers, i), Members: map[string]int64{fmt.Sprintf("%016d", i): 1 << 40}, Epoch: 1 << 30})
 	}
 	for b, m := range map[events.Border]events.Message{
 		events.ToSDK:    streams,

@@ -92,7 +92,7 @@ var borders = map[Border]struct {
 		ActionHello: Hello{}, ActionHeartbeat: Heartbeat{}, ActionAnswered: Answered{}, ActionLeft: Left{}}},
 	ToNode: {MaxMessage, map[Action]Message{
 		ActionWelcome: Welcome{}, ActionRenewed: Renewed{}, ActionOffer: Offer{}, ActionRemove: Remove{}, ActionMove: MoveAway{},
-		ActionShutdown: Shutdown{}, ActionError: Error{}}},
+		ActionShutdown: Shutdown{}, ActionAssignment: Assignment{}, ActionError: Error{}}},
 	FromSDK: {MaxChannel, map[Action]Message{
 		ActionTracks: Tracks{}, ActionWant: Want{}, ActionPing: Ping{}, ActionResync: Resync{}, ActionGoodbye: Goodbye{}}},
 	ToSDK: {MaxChannel, map[Action]Message{

@@ -13,6 +13,8 @@ const (
 	ActionRemove    Action = "remove"    // gateway→node
 	ActionMove      Action = "move"      // gateway→node, node→sdk
 	ActionShutdown  Action = "shutdown"  // gateway→node
+
+	ActionAssignment Action = "assignment" // gateway→node
 )
 
 // MaxSlots bounds the sockets that one node keeps open at a time.
@@ -44,6 +46,22 @@ func (a Address) validate() error {
 	return inRange("addresses.port", int64(a.Port), 1, 65535)
 }
 
+// reachable checks where a node is and by what certificate it is known.
+func reachable(prefix string, addresses []Address, print string) error {
+	if len(addresses) < 1 || len(addresses) > 8 {
+		return badField(prefix+"addresses", "has %d entries, expected 1 to 8", len(addresses))
+	}
+	for _, a := range addresses {
+		if err := a.validate(); err != nil {
+			return err
+		}
+	}
+	if !fingerprint(print) {
+		return badField(prefix+"fingerprint", "is not a SHA-256 in hexadecimal digits with colons")
+	}
+	return nil
+}
+
 // Hello is a node's first message on each of its sockets. Boot is random and
 // made anew each time the process starts: an unseen one begins a new
 // generation, a known one adds a socket to the present generation.
@@ -58,6 +76,11 @@ type Hello struct {
 	// Fingerprint is the SHA-256 of the node's DTLS certificate in colon-separated
 	// hexadecimal digits (RFC 8122, section 5).
 	Fingerprint string `json:"fingerprint"`
+	// PipePort is where other nodes reach this one for pipes, at each of its
+	// addresses: TCP with TLS for what pipes say, UDP for what they carry. 0 is a
+	// node that takes part in no room of several nodes. The control plane copies it
+	// into [PipePeer].
+	PipePort int `json:"pipePort,omitempty"`
 	// Build names the version of sfu-node.
 	Build string `json:"build"`
 }
@@ -67,21 +90,12 @@ func (h Hello) Validate() error {
 	if err := h.check(ActionHello); err != nil {
 		return err
 	}
-	if len(h.Addresses) < 1 || len(h.Addresses) > 8 {
-		return badField("addresses", "has %d entries, expected 1 to 8", len(h.Addresses))
-	}
-	for _, a := range h.Addresses {
-		if err := a.validate(); err != nil {
-			return err
-		}
-	}
-	if !fingerprint(h.Fingerprint) {
-		return badField("fingerprint", "is not a SHA-256 in hexadecimal digits with colons")
-	}
 	return firstOf(
+		reachable("", h.Addresses, h.Fingerprint),
 		bounded("node", h.Node, 1, MaxID),
 		bounded("boot", h.Boot, 8, MaxID),
 		inRange("slot", int64(h.Slot), 0, MaxSlots-1),
+		inRange("pipePort", int64(h.PipePort), 0, 65535),
 		bounded("build", h.Build, 0, MaxID),
 	)
 }
