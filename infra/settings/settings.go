@@ -29,6 +29,7 @@ type Settings struct {
 	MaxNodes      int      `json:"maxNodes" doc:"Most nodes at a time in a Region, 1 to 1000; beyond that people are told no_capacity"`
 	BudgetPerHour float64  `json:"budgetPerHour" doc:"Dollars per hour of instances in a Region, above which none is launched any more; 0 means no limit but maxNodes"`
 	IdleMinutes   int      `json:"idleMinutes" doc:"Minutes after which a node that carries nobody is terminated, 1 to 1440"`
+	SpareSeats    int      `json:"spareSeats" doc:"Publishers' seats of the default profile to keep free ahead of people, 0 to 10000: they join without waiting for a node. Above 0 a node runs, and is billed, also while nobody is in a room"`
 	SpotPercent   int      `json:"spotPercent" doc:"Share of nodes first asked for as spot instances, 0 to 100; what EC2 refuses is asked for on demand. A spot node can be taken away with two minutes' notice"`
 	MediaPort     int      `json:"mediaPort" doc:"UDP port of media on nodes, 1024 to 65535; TCP 443 is open too, for networks that pass nothing else"`
 

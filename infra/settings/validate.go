@@ -33,6 +33,7 @@ func (s Settings) Validate() error {
 		within("maxNodes", s.MaxNodes, 1, 1000),
 		between("budgetPerHour", s.BudgetPerHour, 0, 100_000),
 		within("idleMinutes", s.IdleMinutes, 1, 1440),
+		within("spareSeats", s.SpareSeats, 0, 10_000),
 		within("spotPercent", s.SpotPercent, 0, 100),
 		within("mediaPort", s.MediaPort, 1024, 65535),
 		s.domain(),
