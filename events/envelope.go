@@ -89,7 +89,7 @@ var borders = map[Border]struct {
 	ToClient: {MaxMessage, map[Action]Message{
 		ActionAnswer: Answer{}, ActionWaiting: Waiting{}, ActionReady: Ready{}, ActionLeft: LeaveDone{}, ActionError: Error{}}},
 	FromNode: {MaxFrame, map[Action]Message{
-		ActionHello: Hello{}, ActionHeartbeat: Heartbeat{}, ActionAnswered: Answered{}, ActionLeft: Left{}}},
+		ActionHello: Hello{}, ActionHeartbeat: Heartbeat{}, ActionAnswered: Answered{}, ActionLeft: Left{}, ActionJournal: Journal{}}},
 	ToNode: {MaxMessage, map[Action]Message{
 		ActionWelcome: Welcome{}, ActionRenewed: Renewed{}, ActionOffer: Offer{}, ActionRemove: Remove{}, ActionMove: MoveAway{},
 		ActionShutdown: Shutdown{}, ActionAssignment: Assignment{}, ActionError: Error{}}},

@@ -7,6 +7,7 @@ const (
 	ActionHello     Action = "hello"     // node→gateway
 	ActionHeartbeat Action = "heartbeat" // node→gateway
 	ActionAnswered  Action = "answered"  // node→gateway
+	ActionJournal   Action = "journal"   // node→gateway
 	ActionWelcome   Action = "welcome"   // gateway→node
 	ActionRenewed   Action = "renewed"   // gateway→node
 	ActionOffer     Action = "offer"     // gateway→node

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdklabs/cdk-nag-go/cdknag/v2"
 
+	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/infra/settings"
 )
 
@@ -234,7 +235,13 @@ func TestEveryRouteReachesAFunction(t *testing.T) {
 				t.Errorf("%s: %s reaches no function: %v", name, key, integration.Properties)
 			}
 		}
-		for _, key := range []string{"$connect", "$disconnect", "$default", "join", "leave", "hello", "heartbeat", "answered", "left", httpRoute} {
+		wanted := []string{"$connect", "$disconnect", "$default", httpRoute}
+		for _, from := range []events.Border{events.FromClient, events.FromNode} {
+			for action := range events.Messages(from) {
+				wanted = append(wanted, string(action))
+			}
+		}
+		for _, key := range wanted {
 			if !routes[key] {
 				t.Errorf("%s: there is no route %s", name, key)
 			}

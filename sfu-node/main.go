@@ -73,7 +73,8 @@ func record(name string, what func() error) error {
 
 // run is the node's life. It returns an error when the node could not begin.
 func run(ctx context.Context, cfg config) error {
-	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.level})).With("node", cfg.node)
+	journal := &agent.Journal{}
+	log := slog.New(slog.NewMultiHandler(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.level}), journal.Handler())).With("node", cfg.node)
 
 	var control *agent.Agent
 	media, err := sfu.New(sfu.Config{
@@ -86,15 +87,15 @@ func run(ctx context.Context, cfg config) error {
 	control = agent.New(agent.Config{
 		URL: cfg.url, Token: cfg.token, Node: cfg.node, Boot: rand.Text(),
 		Addresses: announce(cfg.addresses, media.Port()), Fingerprint: media.Fingerprint(), Build: build(),
-		Host: cfg.host, Log: log,
+		Host: cfg.host, Log: log, Journal: journal,
 	}, media)
-	log.Info("node starts", "media", cfg.addresses, "port", media.Port(), "build", build(), "bootStages", cfg.boot)
+	log.Log(ctx, agent.LevelNotice, "node starts", "media", cfg.addresses, "port", media.Port(), "build", build(), "bootStages", cfg.boot)
 
 	ended := make(chan struct{})
 	go logCounters(log, media, ended)
 	why := control.Run(ctx)
 	close(ended)
-	log.Info("node stops", "why", why, "counters", media.Counters())
+	log.Log(context.Background(), agent.LevelNotice, "node stops", "why", why, "counters", media.Counters())
 
 	finish, cancel := context.WithTimeout(context.Background(), stopWithin)
 	defer cancel()

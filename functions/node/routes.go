@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"log/slog"
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/functions/wire"
@@ -33,6 +35,9 @@ func (r routes) handle(ctx context.Context, c wire.Call) error {
 		return r.world.Answered(ctx, c.Caller, m)
 	case events.Left:
 		return r.world.Left(ctx, c.Caller, m)
+	case events.Journal:
+		r.journal(ctx, m)
+		return nil
 	default:
 		return events.Errorf(events.CodeUnknownAction, "%T has no route here", m)
 	}
@@ -50,6 +55,27 @@ func sender(message events.Message) room.NodeID {
 		return room.NodeID(m.Node)
 	case events.Left:
 		return room.NodeID(m.Node)
+	case events.Journal:
+		return room.NodeID(m.Node)
 	}
 	return ""
+}
+
+// journal writes what a node logged to this function's log, where it outlives the
+// node. Lines keep their levels, so that a node's errors count as faults.
+func (r routes) journal(ctx context.Context, m events.Journal) {
+	for _, l := range m.Lines {
+		var level slog.Level
+		if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+			level = slog.LevelWarn
+		}
+		var line any = l.Text
+		if json.Valid([]byte(l.Text)) {
+			line = json.RawMessage(l.Text)
+		}
+		r.world.Log.Log(ctx, level, "node log", "node", m.Node, "generation", m.Generation, "line", line)
+	}
+	if m.Dropped > 0 {
+		r.world.Log.Warn("node log: lines were dropped", "node", m.Node, "dropped", m.Dropped)
+	}
 }

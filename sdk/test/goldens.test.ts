@@ -44,7 +44,7 @@ const fromGateway = ["Answer", "Waiting", "Ready", "LeaveDone", "Error"];
 const fromNode = ["Snapshot", "Delta", "Streams", "Speakers", "Pong", "Move", "Closing", "Error"];
 /** Messages that never cross a browser's border; Go's tests hold them. */
 const elsewhere = [
-  "Answered", "CapacityRequested", "Heartbeat", "Hello", "Left", "MoveAway", "Offer", "Remove", "Renewed", "Shutdown", "Sweep", "Welcome",
+  "Answered", "CapacityRequested", "Heartbeat", "Hello", "Journal", "Left", "MoveAway", "Offer", "Remove", "Renewed", "Shutdown", "Sweep", "Welcome",
 ];
 
 describe("golden messages", () => {

@@ -73,6 +73,10 @@ type Config struct {
 	// (5 s) whether the machine will be taken away; empty asks nobody.
 	Host      string
 	HostEvery time.Duration
+
+	// Journal is sent every JournalEvery (5 s); nil keeps none.
+	Journal      *Journal
+	JournalEvery time.Duration
 }
 
 func (c *Config) complete() {
@@ -83,6 +87,7 @@ func (c *Config) complete() {
 		{&c.Rotate, 110 * time.Minute}, {&c.WelcomeWithin, 10 * time.Second},
 		{&c.RetryFirst, 250 * time.Millisecond}, {&c.RetryMost, 10 * time.Second},
 		{&c.AloneAfter, 5 * time.Minute}, {&c.ListEvery, 45 * time.Second}, {&c.HostEvery, 5 * time.Second},
+		{&c.JournalEvery, 5 * time.Second},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.value
@@ -146,6 +151,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	if a.cfg.Host != "" {
 		a.work(a.watchHost)
 	}
+	if a.cfg.Journal != nil {
+		a.work(a.writeJournal)
+	}
 	select {
 	case <-ctx.Done():
 		return nil
@@ -165,6 +173,9 @@ func (a *Agent) work(f func()) {
 // Close waits until everything queued is sent and has arrived, or ctx is done,
 // closes the sockets and ends all goroutines.
 func (a *Agent) Close(ctx context.Context) {
+	if a.cfg.Journal != nil {
+		a.sendJournal()
+	}
 	a.out.drain(ctx)
 	a.mu.Lock()
 	a.closing = true
