@@ -25,9 +25,9 @@ type request struct {
 }
 
 type authorizer struct {
-	secrets wire.Secrets
-	log     *slog.Logger
-	now     func() time.Time
+	vault *wire.Vault
+	log   *slog.Logger
+	now   func() time.Time
 }
 
 // errUnauthorized makes API Gateway answer 401; it compares the word, capital
@@ -40,8 +40,8 @@ var errUnauthorized = errors.New("Unauthorized")
 // not valid yet, or grants too little, is let in for one answer that says so: a
 // browser cannot see why a handshake failed, and whoever holds such a token was
 // given it by the customer.
-func (a authorizer) authorize(_ context.Context, r request) (events.APIGatewayCustomAuthorizerResponse, error) {
-	principal, values, err := a.who(r.QueryStringParameters["access_token"])
+func (a authorizer) authorize(ctx context.Context, r request) (events.APIGatewayCustomAuthorizerResponse, error) {
+	principal, values, err := a.who(r.QueryStringParameters["access_token"], a.vault.Fresh(ctx))
 	var refused *token.Error
 	if errors.As(err, &refused) {
 		a.log.Info("token refused", "code", refused.Code, "holder", principal, "connection", r.RequestContext.ConnectionID,
@@ -62,16 +62,16 @@ func (a authorizer) authorize(_ context.Context, r request) (events.APIGatewayCu
 }
 
 // who reads a token of either kind.
-func (a authorizer) who(raw string) (principal string, values map[string]any, err error) {
+func (a authorizer) who(raw string, s wire.Secrets) (principal string, values map[string]any, err error) {
 	node, err := token.Kind(raw)
 	if err != nil {
 		return "", nil, err
 	}
 	if node {
-		id, err := a.secrets.Root.VerifyNode(raw, a.now())
+		id, err := s.Root.VerifyNode(raw, a.now())
 		return "node " + id, wire.NodeContext(id), err
 	}
-	claims, err := a.secrets.Keys.Verify(raw, a.now())
+	claims, err := s.Keys.Verify(raw, a.now())
 	if err == nil {
 		err = claims.Admit("")
 	}

@@ -20,7 +20,7 @@ var (
 
 func ask(t *testing.T, raw string) (map[string]any, error) {
 	t.Helper()
-	a := authorizer{wire.Secrets{Keys: token.Keys{"key": secret}, Root: root}, slog.New(slog.NewTextHandler(io.Discard, nil)), func() time.Time { return now }}
+	a := authorizer{wire.Hold(wire.Secrets{Keys: token.Keys{"key": secret}, Root: root}), slog.New(slog.NewTextHandler(io.Discard, nil)), func() time.Time { return now }}
 	r := request{MethodArn: "arn:aws:execute-api:region:account:api/ws/$connect", QueryStringParameters: map[string]string{"access_token": raw}}
 	answer, err := a.authorize(t.Context(), r)
 	if err == nil {

@@ -14,6 +14,6 @@ import (
 
 func main() {
 	ctx := context.Background()
-	config, secrets := wire.MustLoad(ctx, "authorize", cloud.JoinKeysParameter, cloud.RootParameter)
-	lambda.Start(authorizer{secrets, config.Log, time.Now}.authorize)
+	config, vault := wire.MustLoad(ctx, "authorize", cloud.JoinKeysParameter, cloud.RootParameter)
+	lambda.Start(authorizer{vault, config.Log, time.Now}.authorize)
 }

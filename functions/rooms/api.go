@@ -19,7 +19,7 @@ import (
 
 type api struct {
 	world *step.World
-	keys  []string
+	vault *wire.Vault // with the keys of this API
 	log   *slog.Logger
 }
 
@@ -55,7 +55,7 @@ func (a api) serve(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (lambd
 }
 
 func (a api) route(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any, error) {
-	if !a.authorized(r) {
+	if !a.authorized(ctx, r) {
 		return nil, events.Errorf(events.CodeUnauthorized, "an API key is needed: Authorization: Bearer KEY")
 	}
 	path, ok := strings.CutPrefix(strings.TrimSuffix(r.RawPath, "/"), "/v1/")
@@ -92,10 +92,10 @@ func (a api) route(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any, 
 var errNoSuchPath = events.Errorf(events.CodeNotFound, "no such path: there are /v1/rooms, /v1/rooms/{room}, /v1/nodes, /v1/overview and POST /v1/nodes/{id}/drain")
 
 // authorized compares the key with every valid one in constant time.
-func (a api) authorized(r lambda.APIGatewayV2HTTPRequest) bool {
+func (a api) authorized(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) bool {
 	key, ok := strings.CutPrefix(r.Headers["authorization"], "Bearer ")
 	found := 0
-	for _, k := range a.keys {
+	for _, k := range a.vault.Fresh(ctx).APIKeys {
 		found |= subtle.ConstantTimeCompare([]byte(k), []byte(key))
 	}
 	return ok && found == 1

@@ -12,6 +12,7 @@ import (
 	lambda "github.com/aws/aws-lambda-go/events"
 
 	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/functions/wire"
 	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
@@ -22,7 +23,7 @@ import (
 // office is an API on a world in memory.
 func office() (api, *sim.World) {
 	w := sim.NewWorld(now, control.Settings{Region: "eu-north-1", Profile: room.Default(), MaxNodes: 20})
-	return api{world: w.World, keys: []string{"key"}, log: slog.Default()}, w
+	return api{world: w.World, vault: wire.Hold(wire.Secrets{APIKeys: []string{"key"}}), log: slog.Default()}, w
 }
 
 func (a api) post(t *testing.T, body string) (int, string) {

@@ -12,7 +12,7 @@ import (
 )
 
 func main() {
-	config, secrets := wire.MustLoad(context.Background(), "rooms", cloud.APIKeysParameter)
-	world := config.World(secrets.Root)
-	lambda.Start(api{world, secrets.APIKeys, config.Log}.serve)
+	config, vault := wire.MustLoad(context.Background(), "rooms", cloud.APIKeysParameter)
+	world := config.World(vault.Root)
+	lambda.Start(api{world, vault, config.Log}.serve)
 }

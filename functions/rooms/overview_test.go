@@ -9,6 +9,7 @@ import (
 
 	lambda "github.com/aws/aws-lambda-go/events"
 
+	"github.com/spillway-sfu/spillway/functions/wire"
 	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
@@ -46,7 +47,7 @@ func TestOverviewShowsTheFleetAtAGlance(t *testing.T) {
 			t.Fatalf("%T: %v", change, err)
 		}
 	}
-	a := api{world: &step.World{Store: store, Settings: control.Settings{Region: "eu-north-1", MaxNodes: 20}, Now: func() time.Time { return now }}, keys: []string{"key"}, log: slog.Default()}
+	a := api{world: &step.World{Store: store, Settings: control.Settings{Region: "eu-north-1", MaxNodes: 20}, Now: func() time.Time { return now }}, vault: wire.Hold(wire.Secrets{APIKeys: []string{"key"}}), log: slog.Default()}
 	request := lambda.APIGatewayV2HTTPRequest{RawPath: "/v1/overview", Headers: map[string]string{"authorization": "Bearer key"}}
 	request.RequestContext.HTTP.Method = http.MethodGet
 	response, err := a.serve(t.Context(), request)

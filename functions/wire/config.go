@@ -5,8 +5,6 @@ package wire
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -196,39 +194,6 @@ func duration(name string, fallback time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
-// Secrets are what a function needs to tell who speaks.
-type Secrets struct {
-	Keys token.Keys
-	Root token.Root
-	// APIKeys are the keys of the HTTP API.
-	APIKeys []string
-}
-
-// LoadSecrets reads the parameters that the flags name.
-func (c Config) LoadSecrets(ctx context.Context, parameters ...string) (Secrets, error) {
-	values, err := cloud.LoadSecrets(ctx, c.AWS, parameters...)
-	if err != nil {
-		return Secrets{}, err
-	}
-	var s Secrets
-	if v, ok := values[cloud.JoinKeysParameter(c.Stack)]; ok {
-		if s.Keys, err = token.ParseKeys([]byte(v)); err != nil {
-			return Secrets{}, fmt.Errorf("join keys: %w", err)
-		}
-	}
-	if v, ok := values[cloud.RootParameter(c.Stack)]; ok {
-		if s.Root, err = token.ParseRoot(v); err != nil {
-			return Secrets{}, fmt.Errorf("root secret: %w", err)
-		}
-	}
-	if v, ok := values[cloud.APIKeysParameter(c.Stack)]; ok {
-		if err := json.Unmarshal([]byte(v), &s.APIKeys); err != nil || len(s.APIKeys) == 0 {
-			return Secrets{}, errors.New("API keys: not a JSON array of at least one key")
-		}
-	}
-	return s, nil
-}
-
 // World is the world a step of this function runs in, without instances.
 func (c Config) World(root token.Root) *step.World {
 	return &step.World{
@@ -249,24 +214,4 @@ func (c Config) World(root token.Root) *step.World {
 			}
 		},
 	}
-}
-
-// MustLoad loads configuration and secrets for a function's main. Without them
-// the function cannot run: it says what is wrong in one line and exits, which
-// Lambda reports as a failed start.
-func MustLoad(ctx context.Context, function string, parameters ...func(stack string) string) (Config, Secrets) {
-	c, err := Load(function)
-	if err == nil {
-		var names []string
-		for _, p := range parameters {
-			names = append(names, p(c.Stack))
-		}
-		var s Secrets
-		if s, err = c.LoadSecrets(ctx, names...); err == nil {
-			return c, s
-		}
-	}
-	slog.New(slog.NewJSONHandler(os.Stdout, nil)).Error("cannot start", "function", function, "error", err)
-	os.Exit(1)
-	panic("unreachable")
 }
