@@ -186,11 +186,15 @@ func Reconcile(v fleet.View, blocks []fleet.Block, inv events.Inventory, now tim
 				continue
 			}
 			p := person{string(b.Room), string(key)}
-			seats[p] = true
-			// A seat of an earlier session, beside that of the present one, is free too.
 			at, there := present[p]
-			gone := !there || room.Revision(at) > rev
-			if (gone || sits[p] > 1) && now.Sub(rev.Time()) > SettleAfter {
+			settled := now.Sub(rev.Time()) > SettleAfter
+			// A session that took an earlier one's place and never reached the node has
+			// lost the seat, and so has the earlier one, which may ask for it again.
+			late := there && room.Revision(at) < rev && settled
+			seats[p] = seats[p] || !late
+			// A seat of an earlier session, beside that of the present one, is free too.
+			gone := !there || room.Revision(at) != rev
+			if (gone || sits[p] > 1) && settled {
 				missing = append(missing, Member{b.Room, b.Index, key, rev, !gone})
 			}
 		}

@@ -48,7 +48,7 @@ func Serve(s Seating, w fleet.Wait, spread uint64, now time.Time, set Settings) 
 	st.note(inputs)
 	return Plan{
 		Commits:  leavingTheLine(st.commits, out, inLine),
-		Sends:    []Send{{To: []string{w.Connection}, Message: events.Ready{Header: events.Head(events.ActionReady), ID: w.RequestID}}},
+		Sends:    append([]Send{{To: []string{w.Connection}, Message: events.Ready{Header: events.Head(events.ActionReady), ID: w.RequestID}}}, st.left...),
 		Decision: Decision{Choice: "seat", Why: "first in line: " + st.why, Inputs: inputs},
 	}, true, nil
 }
