@@ -14,6 +14,9 @@ type metric struct {
 
 var metrics = []metric{
 	{"JoinMs", "participant", `{ $.msg = "decision" && $.step = "join" }`, "$.tookMs", "Milliseconds", false},
+	{"Moves", "participant", `{ $.msg = "decision" && $.step = "join" && $.choice = "seat" && $.inputs.from = "*" }`, "1", "Count", false},
+	{"WaitedMs", "fleet", `{ $.msg = "decision" && $.step = "serve" && $.choice = "seat" }`, "$.inputs.waitedMs", "Milliseconds", false},
+	{"LaunchMs", "node", `{ $.msg = "decision" && $.step = "hello" && $.choice = "land" }`, "$.inputs.tookMs", "Milliseconds", false},
 	{"Refusals", "participant", `{ $.msg = "refused" }`, "1", "Count", true},
 	{"Launches", "fleet", `{ $.msg = "instance launched" }`, "1", "Count", false},
 	{"LaunchesRefused", "fleet", `{ $.msg = "run instance" }`, "1", "Count", false},

@@ -51,6 +51,9 @@ func Join(s Seating, e JoinEvent, now time.Time, set Settings) (Plan, error) {
 	plan.Decision = Decision{Choice: "seat", Why: st.why, Inputs: map[string]any{
 		"room": who.Room, "participant": who.Key, "session": who.Session, "revision": st.participant.Revision,
 		"node": st.node.Node.ID, "block": st.participant.Block, "nodeAvailableKbps": st.node.Node.Available.Kbps}}
+	if e.Message.From != "" {
+		plan.Decision.Inputs["from"] = e.Message.From
+	}
 	st.note(plan.Decision.Inputs)
 	return plan, nil
 }
