@@ -37,9 +37,11 @@ func (d *stack) addNodes() {
 			ingress("udp", d.settings.MediaPort, "Media over UDP"), ingress("tcp", 443, "Media over TCP, for networks without UDP")},
 		SecurityGroupEgress: []any{&awsec2.CfnSecurityGroup_EgressProperty{IpProtocol: jsii.String("-1"), CidrIp: jsii.String("0.0.0.0/0"),
 			Description: jsii.String("Participants are anywhere, at any port")}}})
-	awsec2.NewCfnSecurityGroupIngress(d.scope, jsii.String("Pipes"), &awsec2.CfnSecurityGroupIngressProps{
-		GroupId: group.AttrGroupId(), SourceSecurityGroupId: group.AttrGroupId(), IpProtocol: jsii.String("udp"),
-		FromPort: jsii.Number(1024), ToPort: jsii.Number(65535), Description: jsii.String("Pipes between nodes")})
+	for _, protocol := range []string{"udp", "tcp"} {
+		awsec2.NewCfnSecurityGroupIngress(d.scope, jsii.String("Pipes"+title(protocol)), &awsec2.CfnSecurityGroupIngressProps{
+			GroupId: group.AttrGroupId(), SourceSecurityGroupId: group.AttrGroupId(), IpProtocol: &protocol,
+			FromPort: jsii.Number(1024), ToPort: jsii.Number(65535), Description: jsii.String("Pipes between nodes: what they carry over UDP, what they say over TCP")})
+	}
 	d.asset = awss3assets.NewAsset(d.scope, jsii.String("NodeProgram"), &awss3assets.AssetProps{Path: &d.packages.Node})
 	role := d.role("Instance", "ec2.amazonaws.com", nil,
 		allow([]string{"s3:GetObject"}, jsii.String(fmt.Sprintf("arn:%s:s3:::%s/%s", *d.scope.Partition(), *d.asset.S3BucketName(), *d.asset.S3ObjectKey()))))
