@@ -14,23 +14,23 @@ func TestParseVP8(t *testing.T) {
 		name string
 		p    []byte
 		ok   bool
-		want VP8
+		want Descriptor
 	}{
-		{"empty", nil, false, VP8{}},
-		{"one byte", []byte{0x10}, false, VP8{}},
-		{"no extension, key frame", join([]byte{0x10}, key), true, VP8{Start: true, Key: true, Height: 360}},
-		{"no extension, other frame", []byte{0x10, 0x01}, true, VP8{Start: true}},
-		{"second partition", []byte{0x11, 0x00}, true, VP8{}},
-		{"not the start", []byte{0x00, 0x00}, true, VP8{}},
-		{"long picture id", []byte{0x90, 0x80, 0x81, 0x02, 0x01}, true, VP8{Start: true, PictureID: 0x102, Long: true, pictureAt: 2}},
-		{"short picture id", []byte{0x90, 0x80, 0x7f, 0x01}, true, VP8{Start: true, PictureID: 0x7f, pictureAt: 2}},
+		{"empty", nil, false, Descriptor{}},
+		{"one byte", []byte{0x10}, false, Descriptor{}},
+		{"no extension, key frame", join([]byte{0x10}, key), true, Descriptor{Start: true, Key: true, Height: 360}},
+		{"no extension, other frame", []byte{0x10, 0x01}, true, Descriptor{Start: true}},
+		{"second partition", []byte{0x11, 0x00}, true, Descriptor{}},
+		{"not the start", []byte{0x00, 0x00}, true, Descriptor{}},
+		{"long picture id", []byte{0x90, 0x80, 0x81, 0x02, 0x01}, true, Descriptor{Start: true, PictureID: 0x102, Long: true, pictureAt: 2}},
+		{"short picture id", []byte{0x90, 0x80, 0x7f, 0x01}, true, Descriptor{Start: true, PictureID: 0x7f, pictureAt: 2}},
 		{"everything", join([]byte{0x90, 0xf0, 0xff, 0xff, 0x09, 0x21}, key), true,
-			VP8{Start: true, Key: true, Height: 360, PictureID: 0x7fff, Long: true, TL0: 9, pictureAt: 2, tl0At: 4}},
-		{"key frame cut off before its height", []byte{0x10, 0x00, 0x00}, true, VP8{Start: true, Key: true}},
-		{"extension cut off", []byte{0x90, 0x80}, false, VP8{}},
-		{"picture id cut off", []byte{0x90, 0x80, 0x80}, false, VP8{}},
-		{"TL0PICIDX cut off", []byte{0x90, 0x40}, false, VP8{}},
-		{"no payload after the descriptor", []byte{0x90, 0xf0, 0x80, 0x01, 0x02, 0x03}, false, VP8{}},
+			Descriptor{Start: true, Key: true, Height: 360, PictureID: 0x7fff, Long: true, TL0: 9, pictureAt: 2, tl0At: 4}},
+		{"key frame cut off before its height", []byte{0x10, 0x00, 0x00}, true, Descriptor{Start: true, Key: true}},
+		{"extension cut off", []byte{0x90, 0x80}, false, Descriptor{}},
+		{"picture id cut off", []byte{0x90, 0x80, 0x80}, false, Descriptor{}},
+		{"TL0PICIDX cut off", []byte{0x90, 0x40}, false, Descriptor{}},
+		{"no payload after the descriptor", []byte{0x90, 0xf0, 0x80, 0x01, 0x02, 0x03}, false, Descriptor{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, ok := ParseVP8(c.p)
@@ -53,32 +53,96 @@ func FuzzVP8(f *testing.F) {
 			return
 		}
 		var theirs codecs.VP8Packet
-		body, err := theirs.Unmarshal(p)
-		if err != nil {
+		if _, err := theirs.Unmarshal(p); err != nil {
 			t.Fatalf("we take what pion refuses: %v", err)
 		}
 		if d.PictureID != theirs.PictureID || d.TL0 != theirs.TL0PICIDX || d.Start != (theirs.S == 1 && theirs.PID == 0) {
 			t.Fatalf("we read %+v, pion %+v", d, theirs)
 		}
-		before := bytes.Clone(p)
-		d.Write(p, id, tl0)
-		again, ok := ParseVP8(p)
-		if !ok {
-			t.Fatal("unreadable after writing")
-		}
-		mask := uint16(0x7f)
-		if d.Long {
-			mask = 0x7fff
-		}
-		if d.HasPictureID() && again.PictureID != id&mask || d.HasTL0() && again.TL0 != tl0 {
-			t.Fatalf("wrote %d and %d, read %+v", id, tl0, again)
-		}
-		again.Write(p, d.PictureID, d.TL0)
-		if !bytes.Equal(before, p) {
-			t.Fatalf("writing back gives % x, it was % x", p, before)
-		}
-		_ = body
+		writesOnlyWhatItShould(t, ParseVP8, p, id, tl0)
 	})
+}
+
+// FuzzVP9 does the same for VP9.
+func FuzzVP9(f *testing.F) {
+	f.Add([]byte{0xac, 0x92, 0x34, 0x00, 0x07, 0x01}, uint16(5), uint8(6))
+	f.Add([]byte{0xae, 0x81, 0x02, 0x00, 0x07, 0x18, 0x02, 0x80, 0x01, 0x68, 0x01, 0x04, 0x01, 0x09}, uint16(0x1234), uint8(0))
+	f.Add([]byte{0xf8, 0x7f, 0x40, 0x03, 0x02, 0x01}, uint16(1), uint8(1))
+	f.Fuzz(func(t *testing.T, p []byte, id uint16, tl0 uint8) {
+		d, ok := ParseVP9(p)
+		if !ok {
+			return
+		}
+		var theirs codecs.VP9Packet
+		if _, err := theirs.Unmarshal(p); err != nil {
+			t.Fatalf("we take what pion refuses: %v", err)
+		}
+		if d.PictureID != theirs.PictureID || d.TL0 != theirs.TL0PICIDX || d.Start != theirs.B || d.Key != (theirs.B && !theirs.P && theirs.SID == 0) {
+			t.Fatalf("we read %+v, pion %+v", d, theirs)
+		}
+		if n := len(theirs.Height); theirs.V && theirs.Y && d.Height != int(theirs.Height[n-1]) {
+			t.Fatalf("we read a height of %d, pion %v", d.Height, theirs.Height)
+		}
+		writesOnlyWhatItShould(t, ParseVP9, p, id, tl0)
+	})
+}
+
+func writesOnlyWhatItShould(t *testing.T, parse func([]byte) (Descriptor, bool), p []byte, id uint16, tl0 uint8) {
+	t.Helper()
+	d, _ := parse(p)
+	before := bytes.Clone(p)
+	d.Write(p, id, tl0)
+	again, ok := parse(p)
+	if !ok {
+		t.Fatal("unreadable after writing")
+	}
+	mask := uint16(0x7f)
+	if d.Long {
+		mask = 0x7fff
+	}
+	if d.HasPictureID() && again.PictureID != id&mask || d.HasTL0() && again.TL0 != tl0 {
+		t.Fatalf("wrote %d and %d, read %+v", id, tl0, again)
+	}
+	again.Write(p, d.PictureID, d.TL0)
+	if !bytes.Equal(before, p) {
+		t.Fatalf("writing back gives % x, it was % x", p, before)
+	}
+}
+
+func TestParseVP9(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		p    []byte
+		ok   bool
+		want Descriptor
+	}{
+		{"empty", nil, false, Descriptor{}},
+		{"key frame, no fields", []byte{0x08, 1}, true, Descriptor{Start: true, Key: true}},
+		{"predicted", []byte{0x48, 1}, true, Descriptor{Start: true}},
+		{"not the begin", []byte{0x00, 1}, true, Descriptor{}},
+		{"short picture id", []byte{0x88, 0x7f, 1}, true, Descriptor{Start: true, Key: true, PictureID: 0x7f, pictureAt: 1}},
+		{"long picture id", []byte{0x88, 0x81, 0x02, 1}, true, Descriptor{Start: true, Key: true, PictureID: 0x102, Long: true, pictureAt: 1}},
+		{"layers and TL0PICIDX", []byte{0xa8, 0x81, 0x02, 0x00, 0x09, 1}, true,
+			Descriptor{Start: true, Key: true, PictureID: 0x102, Long: true, TL0: 9, pictureAt: 1, tl0At: 4}},
+		{"upper spatial layer", []byte{0xa8, 0x81, 0x02, 0x02, 0x09, 1}, true, Descriptor{Start: true, PictureID: 0x102, Long: true, TL0: 9, pictureAt: 1, tl0At: 4}},
+		{"sizes and a group", []byte{0x8a, 0x01, 0x18, 0x02, 0x80, 0x01, 0x68, 0x01, 0x04, 0x01, 9}, true,
+			Descriptor{Start: true, Key: true, PictureID: 1, Height: 360, pictureAt: 1}},
+		{"flexible, two references", []byte{0xd8, 0x01, 0x03, 0x02, 9}, true, Descriptor{Start: true, PictureID: 1, pictureAt: 1}},
+		{"more references than there may be", []byte{0xd8, 0x01, 0x03, 0x03, 0x03, 0x02, 9}, false, Descriptor{}},
+		{"picture id cut off", []byte{0x88, 0x81}, false, Descriptor{}},
+		{"layers cut off", []byte{0xa8, 0x01}, false, Descriptor{}},
+		{"TL0PICIDX cut off", []byte{0xa8, 0x01, 0x00}, false, Descriptor{}},
+		{"sizes cut off", []byte{0x8a, 0x01, 0x10, 0x02}, false, Descriptor{}},
+		{"group cut off", []byte{0x8a, 0x01, 0x08, 0x02, 0x04}, false, Descriptor{}},
+		{"nothing after the descriptor", []byte{0x88, 0x01}, false, Descriptor{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, ok := ParseVP9(c.p)
+			if ok != c.ok || ok && got != c.want {
+				t.Errorf("got %+v, %v", got, ok)
+			}
+		})
+	}
 }
 
 func TestKeyFrame(t *testing.T) {
@@ -99,10 +163,10 @@ func TestKeyFrame(t *testing.T) {
 		{"h264 aggregate cut off", CodecH264, []byte{0x78, 0xff, 0xff, 0x09}, false},
 		{"h264 fragment that begins one", CodecH264, []byte{0x7c, 0x87, 1}, true},
 		{"h264 later fragment", CodecH264, []byte{0x7c, 0x07, 1}, false},
-		{"vp9 key, no layers", CodecVP9, []byte{0x88, 0x01}, true},
+		{"vp9 key, no layers", CodecVP9, []byte{0x88, 0x01, 1}, true},
 		{"vp9 predicted", CodecVP9, []byte{0xc8, 0x01}, false},
 		{"vp9 not the begin", CodecVP9, []byte{0x80, 0x01}, false},
-		{"vp9 lowest layer", CodecVP9, []byte{0xa8, 0x81, 0x02, 0x00}, true},
+		{"vp9 lowest layer", CodecVP9, []byte{0xa8, 0x81, 0x02, 0x00, 0x01, 1}, true},
 		{"vp9 upper layer", CodecVP9, []byte{0xa8, 0x81, 0x02, 0x02}, false},
 		{"vp9 cut off", CodecVP9, []byte{0xa8, 0x81}, false},
 		{"av1 new sequence", CodecAV1, []byte{0x18, 1}, true},

@@ -23,7 +23,8 @@ func KeyFrame(c Codec, payload []byte) bool {
 	case CodecH264:
 		return keyH264(payload)
 	case CodecVP9:
-		return keyVP9(payload)
+		d, ok := ParseVP9(payload)
+		return ok && d.Key
 	case CodecAV1:
 		return keyAV1(payload)
 	case CodecOpus:
@@ -58,31 +59,6 @@ func keyH264(p []byte) bool {
 		return p[1]&0x80 != 0 && p[1]&0x1f == sps
 	}
 	return false
-}
-
-// keyVP9 asks for the begin of a frame of the lowest spatial layer that is not
-// predicted from earlier pictures (RFC 9628, section 4.2).
-func keyVP9(p []byte) bool {
-	const (
-		hasPicture = 0x80 // I
-		predicted  = 0x40 // P
-		hasLayer   = 0x20 // L
-		begin      = 0x08 // B
-	)
-	if len(p) < 2 || p[0]&begin == 0 || p[0]&predicted != 0 {
-		return false
-	}
-	if p[0]&hasLayer == 0 {
-		return true
-	}
-	at := 1
-	if p[0]&hasPicture != 0 {
-		if p[1]&0x80 != 0 {
-			at++
-		}
-		at++
-	}
-	return at < len(p) && p[at]>>1&0x07 == 0
 }
 
 // keyAV1 reads the N bit of the aggregation header: the packet begins a coded

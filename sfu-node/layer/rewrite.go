@@ -9,15 +9,15 @@ type Packet struct {
 	// At is when the packet's picture or sound was captured, on the forwarder's
 	// clock, or when the packet arrived if that is not known.
 	At time.Duration
-	// VP8 is the payload descriptor; nil for other codecs.
-	VP8 *VP8
+	// Picture is the descriptor of VP8 and VP9; nil for other codecs.
+	Picture *Descriptor
 }
 
 // Output is what a forwarded packet carries instead.
 type Output struct {
 	Sequence  uint16
 	Timestamp uint32
-	// PictureID and TL0 matter for VP8 only.
+	// PictureID and TL0 matter where the packet had a descriptor only.
 	PictureID uint16
 	TL0       uint8
 }
@@ -110,9 +110,9 @@ func (r *Rewriter) Start(p Packet) {
 	r.announced = false
 	timestamp := r.timestamp + gone
 	r.timestampDiff = timestamp - p.Timestamp
-	if p.VP8 != nil {
-		r.pictureDiff = r.picture + 1 - p.VP8.PictureID
-		r.tl0Diff = r.tl0 + 1 - p.VP8.TL0
+	if p.Picture != nil {
+		r.pictureDiff = r.picture + 1 - p.Picture.PictureID
+		r.tl0Diff = r.tl0 + 1 - p.Picture.TL0
 	}
 }
 
@@ -139,9 +139,9 @@ func (r *Rewriter) Next(p Packet) (Output, bool) {
 		shift++
 	}
 	out := Output{Sequence: uint16(n + shift), Timestamp: p.Timestamp + r.timestampDiff}
-	if p.VP8 != nil {
-		out.PictureID = (p.VP8.PictureID + r.pictureDiff) & 0x7fff
-		out.TL0 = p.VP8.TL0 + r.tl0Diff
+	if p.Picture != nil {
+		out.PictureID = (p.Picture.PictureID + r.pictureDiff) & 0x7fff
+		out.TL0 = p.Picture.TL0 + r.tl0Diff
 	}
 	if n >= r.highest {
 		r.highest = n
@@ -151,7 +151,7 @@ func (r *Rewriter) Next(p Packet) (Output, bool) {
 			r.timestamp = out.Timestamp
 			r.at = p.At
 		}
-		if p.VP8 != nil {
+		if p.Picture != nil {
 			r.picture = out.PictureID
 			r.tl0 = out.TL0
 		}

@@ -24,7 +24,7 @@ func (s *source) packet(at time.Duration, frame bool) Packet {
 		s.picture = (s.picture + 1) & 0x7fff
 		s.tl0++
 	}
-	return Packet{Sequence: s.seq, Timestamp: s.ts, At: at, VP8: &VP8{PictureID: s.picture, TL0: s.tl0}}
+	return Packet{Sequence: s.seq, Timestamp: s.ts, At: at, Picture: &Descriptor{PictureID: s.picture, TL0: s.tl0}}
 }
 
 // must numbers a packet that has to be sent.

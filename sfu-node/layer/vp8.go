@@ -1,36 +1,9 @@
 package layer
 
-// VP8 is the part of a VP8 payload descriptor (RFC 7741, section 4.2) that a
-// forwarder reads and rewrites. The positions are offsets into the payload; 0
-// means that the field is absent, as the first byte is never one of them.
-type VP8 struct {
-	// Start says that the packet begins the first partition of a frame.
-	Start bool
-	// Key says that the packet begins a key frame.
-	Key bool
-
-	PictureID uint16
-	// Long picture ids have 15 bits, others 7.
-	Long bool
-	TL0  uint8
-
-	// Height is the picture's in pixels, known for key frames only; 0 else.
-	Height int
-
-	pictureAt int
-	tl0At     int
-}
-
-// HasPictureID reports whether the descriptor carries a picture id.
-func (d *VP8) HasPictureID() bool { return d.pictureAt != 0 }
-
-// HasTL0 reports whether the descriptor carries TL0PICIDX.
-func (d *VP8) HasTL0() bool { return d.tl0At != 0 }
-
 // ParseVP8 reads the descriptor of one packet. It reports false when the
 // payload is too short to be VP8; what it returns then must not be used.
-func ParseVP8(p []byte) (VP8, bool) {
-	var d VP8
+func ParseVP8(p []byte) (Descriptor, bool) {
+	var d Descriptor
 	if len(p) < 2 {
 		return d, false
 	}
@@ -84,21 +57,4 @@ func ParseVP8(p []byte) (VP8, bool) {
 		d.Height = (int(frame[heightAt]) | int(frame[heightAt+1])<<8) & 0x3fff
 	}
 	return d, true
-}
-
-// Write puts a picture id and TL0PICIDX where d found them in the payload. It
-// leaves the length of the descriptor as it is: a 7-bit picture id keeps 7
-// bits. It touches no byte outside the descriptor.
-func (d *VP8) Write(p []byte, pictureID uint16, tl0 uint8) {
-	if at := d.pictureAt; at != 0 {
-		if d.Long {
-			p[at] = 0x80 | byte(pictureID>>8)
-			p[at+1] = byte(pictureID)
-		} else {
-			p[at] = byte(pictureID & 0x7f)
-		}
-	}
-	if d.tl0At != 0 {
-		p[d.tl0At] = tl0
-	}
 }

@@ -210,8 +210,8 @@ func (e *egress) finish(at []byte, header, n int, stream *seal.Stream, b *batch)
 // rewrite puts a receiver's numbers into a copy of the payload.
 func (q *planned) rewrite(payload []byte, bound *binding) {
 	switch q.codec {
-	case codecVP8:
-		q.p.vp8.Write(payload, q.out.PictureID, q.out.TL0)
+	case codecVP8, codecVP9:
+		q.p.picture.Write(payload, q.out.PictureID, q.out.TL0)
 	case codecRED:
 		q.p.red.Write(payload, bound.pts[codecOpus])
 	}

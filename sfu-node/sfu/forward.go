@@ -47,7 +47,7 @@ type packet struct {
 	layer   int
 	key     bool // a decoder can start here
 	red     layer.RED
-	vp8     layer.VP8
+	picture layer.Descriptor
 	numbers layer.Packet
 
 	buf []byte // what it was read into
@@ -167,8 +167,8 @@ func (u *uplink) accept(p *packet, raw []byte, now time.Duration) bool {
 	}
 	if p.key && pub.video() {
 		pub.gotKey(u.layer)
-		if p.codec == codecVP8 && p.vp8.Height > 0 {
-			f.height.Store(int64(p.vp8.Height))
+		if p.numbers.Picture != nil && p.picture.Height > 0 {
+			f.height.Store(int64(p.picture.Height))
 		}
 	}
 	return true
@@ -221,9 +221,13 @@ func (u *uplink) parse(p *packet, raw []byte, now time.Duration) bool {
 	case codecNone:
 		return false
 	case codecVP8:
-		p.vp8, ok = layer.ParseVP8(p.payload)
-		p.numbers.VP8 = &p.vp8
-		p.key = p.vp8.Key
+		p.picture, ok = layer.ParseVP8(p.payload)
+		p.numbers.Picture = &p.picture
+		p.key = p.picture.Key
+	case codecVP9:
+		p.picture, ok = layer.ParseVP9(p.payload)
+		p.numbers.Picture = &p.picture
+		p.key = p.picture.Key
 	case codecRED:
 		p.red, ok = layer.ParseRED(p.payload)
 		p.key = true

@@ -33,7 +33,7 @@ type kept struct {
 	sequence uint16
 	codec    codec
 	marker   bool
-	vp8      layer.VP8
+	picture  layer.Descriptor
 	payload  []byte
 }
 
@@ -46,7 +46,7 @@ func (h *history) keep(packets []*packet) {
 	}
 	for _, p := range packets {
 		k := &h.slots[p.in.SequenceNumber%historyLen]
-		k.sequence, k.codec, k.marker, k.vp8 = p.in.SequenceNumber, p.codec, p.in.Marker, p.vp8
+		k.sequence, k.codec, k.marker, k.picture = p.in.SequenceNumber, p.codec, p.in.Marker, p.picture
 		k.payload = append(k.payload[:0], p.payload...)
 	}
 }
@@ -132,8 +132,8 @@ func (s *stream) repeat(sequence uint16, b *batch) {
 	repeat.ssrc = bound.rtx
 	e.writeHeader(at, &repeat, number, again.out.Timestamp, bound.rtxPts[k.codec], k.marker, again.csrc)
 	binary.BigEndian.PutUint16(at[head:], sequence)
-	if k.codec == codecVP8 {
-		k.vp8.Write(at[head+original:head+original+n], again.out.PictureID, again.out.TL0)
+	if k.codec == codecVP8 || k.codec == codecVP9 {
+		k.picture.Write(at[head+original:head+original+n], again.out.PictureID, again.out.TL0)
 	}
 	e.finish(at, head, head+original+n, e.sealer.Stream(bound.rtx), b)
 	if b.used > start {
