@@ -39,7 +39,7 @@ func Declare(was *room.Room, d Declaration, now time.Time, set Settings) (Plan, 
 		r.SeatsLeft = d.Profile.MaxParticipants - r.Granted()
 	}
 	r.KeepUntil = d.KeepUntil
-	r.Revision = revision + 1
+	r.Revision++
 	return Plan{
 		Commits: []Commit{One(PutRoom{r, revision})},
 		Decision: Decision{Choice: "declare", Why: "the customer asked for it", Inputs: map[string]any{

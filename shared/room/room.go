@@ -125,13 +125,15 @@ type Room struct {
 	// grows whenever they change, and orders what the nodes are told of them.
 	Nodes []NodeRef
 	Epoch int64
-	// Revision grows with each write and conditions the next.
+	// Revision grows with each write and conditions the next. It begins at the time
+	// at which the room was made, so that it also grows over the end of a room and a
+	// later one of the same name: what was decided of the first never fits the second.
 	Revision int64
 }
 
 // New makes a room with no seats granted.
 func New(name Name, region string, profile Profile, now time.Time) Room {
-	return Room{Name: name, Region: region, Profile: profile, CreatedAt: now, SeatsLeft: profile.MaxParticipants}
+	return Room{Name: name, Region: region, Profile: profile, CreatedAt: now, SeatsLeft: profile.MaxParticipants, Revision: now.UnixMilli()}
 }
 
 // Clone returns a copy that shares nothing with r.

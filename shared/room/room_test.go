@@ -75,7 +75,7 @@ func TestRevisionsGrow(t *testing.T) {
 func TestBlocksOfARoom(t *testing.T) {
 	r := room.New("r", "eu-north-1", room.Default(), time.Now())
 	a := r.WithBlock(room.BlockRef{Index: 0, Seats: 4}).WithBlock(room.BlockRef{Index: 1, Seats: 8})
-	if a.SeatsLeft != r.SeatsLeft-12 || a.Granted() != 12 || a.NextBlock != 2 || a.Revision != 2 {
+	if a.SeatsLeft != r.SeatsLeft-12 || a.Granted() != 12 || a.NextBlock != 2 || a.Revision != r.Revision+2 {
 		t.Errorf("%+v", a)
 	}
 	b := a.WithoutBlock(0)
@@ -87,5 +87,16 @@ func TestBlocksOfARoom(t *testing.T) {
 	}
 	if d := b.WithoutBlock(7); d.Revision != b.Revision {
 		t.Error("a block that was not there was given back")
+	}
+}
+
+func TestARoomMadeAnewHasLaterRevisions(t *testing.T) {
+	at := time.UnixMilli(1_790_000_000_000)
+	r := room.New("r", "eu-north-1", room.Default(), at)
+	for i := range 500 { // a busy second
+		r = r.WithBlock(room.BlockRef{Index: i, Seats: 1}).WithoutBlock(i)
+	}
+	if again := room.New("r", "eu-north-1", room.Default(), at.Add(time.Second+time.Millisecond)); again.Revision <= r.Revision {
+		t.Errorf("revision %d after %d", again.Revision, r.Revision)
 	}
 }
