@@ -114,8 +114,8 @@ type Room struct {
 	KeepUntil time.Time
 	// SeatsLeft is how many seats of the profile's limit are not in any block.
 	SeatsLeft int
-	// NextBlock is the index of the next block; indexes are never used twice
-	// while the room exists.
+	// NextBlock is the index of the next block; indexes are never used twice, not
+	// in a later room of the same name either: they begin at the time too.
 	NextBlock int
 	Blocks    []BlockRef
 	// Losses and Suspects are those of a moment ago; older ones go with the next.
@@ -133,7 +133,8 @@ type Room struct {
 
 // New makes a room with no seats granted.
 func New(name Name, region string, profile Profile, now time.Time) Room {
-	return Room{Name: name, Region: region, Profile: profile, CreatedAt: now, SeatsLeft: profile.MaxParticipants, Revision: now.UnixMilli()}
+	return Room{Name: name, Region: region, Profile: profile, CreatedAt: now, SeatsLeft: profile.MaxParticipants,
+		NextBlock: int(now.UnixMilli()), Revision: now.UnixMilli()}
 }
 
 // Clone returns a copy that shares nothing with r.
