@@ -17,6 +17,12 @@ const (
 	IndexLags = 10 * time.Second
 	// LostAfter is how long after the end of its lease a node is given up.
 	LostAfter = 60 * time.Second
+	// lapsesTogether is how far apart leases end that one fault of the control plane
+	// has ended: nodes beat every few seconds, and not at the same moment.
+	lapsesTogether = 2 * fleet.LeaseLasts
+	// doubtLasts is how long after the end of a lease the control plane may suspect
+	// itself. Nodes that have died together would otherwise never be given up.
+	doubtLasts = 10 * time.Minute
 	// OrphanAfter is how old an instance must be before the sweep wonders why the
 	// table does not know it: what EC2 lists lags behind.
 	OrphanAfter = 5 * time.Minute
@@ -66,8 +72,8 @@ type NodeSweep struct {
 	Peers []fleet.View
 	// Instance is nil where EC2 does not list one.
 	Instance *Instance
-	// Blind says that so many leases ended together that the fault is more likely
-	// here than there: nobody is given up for a lease.
+	// Blind says that so many leases ended together with this one that the fault is
+	// more likely here than there: the node is not given up for its lease.
 	Blind bool
 	// Kept nodes stay though they are idle.
 	Kept bool
@@ -248,18 +254,23 @@ func Orphans(instances []Instance, known func(room.NodeID) bool, now time.Time) 
 	return plan
 }
 
-// Blind reports whether so many living nodes have lost their lease together
-// that the control plane should doubt itself: over 30 %, and at least two.
-func Blind(nodes []fleet.View, now time.Time) bool {
-	living, expired := 0, 0
+// Blind reports whether so many living nodes have lost their lease together with
+// one that the control plane should doubt itself before it gives that one up:
+// over 30 %, and at least two. Those whose leases ended at other times have not
+// ended by the same fault.
+func Blind(nodes []fleet.View, of fleet.View, now time.Time) bool {
+	if now.Sub(of.LeaseEnds()) > doubtLasts {
+		return false
+	}
+	living, together := 0, 0
 	for _, v := range nodes {
 		if !v.Node.State.Living() {
 			continue
 		}
 		living++
-		if !v.Alive(now) {
-			expired++
+		if !v.Alive(now) && v.LeaseEnds().Sub(of.LeaseEnds()).Abs() <= lapsesTogether {
+			together++
 		}
 	}
-	return expired >= 2 && expired*10 > living*3
+	return together >= 2 && together*10 > living*3
 }

@@ -267,12 +267,11 @@ func (w *World) sweepNodes(ctx context.Context, nodes []fleet.View, instances []
 	for _, i := range instances {
 		of[i.Node] = append(of[i.Node], i)
 	}
-	blind := control.Blind(nodes, w.Now())
 	failed := make([]error, len(nodes))
 	var each []func()
 	for i, v := range nodes {
 		each = append(each, func() {
-			failed[i] = w.sweepNode(ctx, control.NodeSweep{View: v, Blind: blind, Kept: keep[v.Node.ID]}, of[v.Node.ID])
+			failed[i] = w.sweepNode(ctx, control.NodeSweep{View: v, Blind: control.Blind(nodes, v, w.Now()), Kept: keep[v.Node.ID]}, of[v.Node.ID])
 		})
 	}
 	for some := range slices.Chunk(each, sweptAtOnce) {
