@@ -158,6 +158,12 @@ const SettleAfter = 60 * time.Second
 // seats whose participant the node does not have; Strays are sessions that the
 // node has without a seat.
 func Reconcile(v fleet.View, blocks []fleet.Block, inv events.Inventory, now time.Time) (missing []Member, strays []Send) {
+	// A part may have waited on the node for a gateway that was down: it says
+	// nothing of sessions that began later.
+	taken := now
+	if at := time.UnixMilli(inv.TakenMs); inv.TakenMs > 0 && at.Before(now) {
+		taken = at
+	}
 	type person struct {
 		room string
 		key  string
@@ -187,7 +193,7 @@ func Reconcile(v fleet.View, blocks []fleet.Block, inv events.Inventory, now tim
 			}
 			p := person{string(b.Room), string(key)}
 			at, there := present[p]
-			settled := now.Sub(rev.Time()) > SettleAfter
+			settled := taken.Sub(rev.Time()) > SettleAfter
 			// A session that took an earlier one's place and never reached the node has
 			// lost the seat, and so has the earlier one, which may ask for it again.
 			late := there && room.Revision(at) < rev && settled
