@@ -172,7 +172,10 @@ func (c *call) request(what string) {
 	c.ops++
 	c.wait(c.t.delay(mix(c.id, c.ops), time.Millisecond, 8*time.Millisecond))
 	c.mayDie("before", what)
-	if c.hit(c.t.weather.slow, "slow", what) {
+	if s := c.t.scripted("slow", c.what, what); s != nil {
+		c.struck++
+		c.wait(s.lasts)
+	} else if c.hit(c.t.weather.slow, "slow", what) {
 		c.wait(c.t.delay(mix(c.id, c.ops, 1), 100*time.Millisecond, 3*time.Second))
 	}
 }
@@ -190,7 +193,7 @@ func (c *call) mayDie(when, what string) {
 
 // hit decides whether a fault hits the present request.
 func (c *call) hit(p float64, fault, what string) bool {
-	if s := c.t.scripted(fault, c.what, what); s {
+	if s := c.t.scripted(fault, c.what, what); s != nil {
 		c.struck++
 		return true
 	}
@@ -210,18 +213,20 @@ func (c *call) hit(p float64, fault, what string) bool {
 // caller and request match.
 type scripted struct {
 	fault, call, request string
-	done                 bool
+	// lasts is for how long a request is slow.
+	lasts time.Duration
+	done  bool
 }
 
-func (t *trial) scripted(fault, call, request string) bool {
+func (t *trial) scripted(fault, call, request string) *scripted {
 	for _, s := range t.script {
 		if !s.done && s.fault == fault && s.call == call && s.request == request {
 			s.done = true
 			t.strike(0, call+", "+request+": "+fault+" (scripted)")
-			return true
+			return s
 		}
 	}
-	return false
+	return nil
 }
 
 // Get implements [step.Store].

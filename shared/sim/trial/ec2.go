@@ -25,6 +25,8 @@ type cloud struct {
 	machines []*machine
 	tokens   map[string]*machine
 	drought  bool
+	// boots is how long an instance takes to boot, where a scene says so.
+	boots time.Duration
 	// spent is the bill as it grows: living instances times time.
 	spent  time.Duration
 	billed int64
@@ -71,6 +73,9 @@ func (e *cloud) launch(c *call, l fleet.Launch) control.LaunchOutcome {
 	e.t.note("EC2 launches %s", m.id)
 	if !e.t.fault(e.t.weather.neverBoots, "never boots", token) {
 		boot := e.t.delay(name(token), 8*time.Second, 45*time.Second)
+		if e.boots > 0 {
+			boot = e.boots
+		}
 		e.t.after(boot, func() { e.boot(m) })
 	}
 	if c.hit(e.t.weather.ec2Unsure, "made, answer lost", "launch") {

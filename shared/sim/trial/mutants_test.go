@@ -42,11 +42,30 @@ var mutants = []struct {
 		{"control/sweep.go", "case n.Empty() && n.State.Takes() && len(s.Blocks) == 0 &&", "case n.State.Takes() &&"},
 		{"sim/changes.go", "n.State == c.From && (!c.IfEmpty || n.Empty())", "n.State == c.From"}}},
 	{"load is taken that is not there", []patch{{"sim/changes.go", "return ok && n.State.Takes() && c.Load.Fits(n.Available)", "return ok && n.State.Takes()"}}},
+	{"a blind sweep gives nodes up", []patch{{"control/sweep.go", "case !s.Blind && now.Sub(s.View.LeaseEnds()) > LostAfter:", "case now.Sub(s.View.LeaseEnds()) > LostAfter:"}}},
+	{"a hello lands after its launch expired", []patch{{"sim/changes.go", "return s.launches[launchKey(c.Launch)].State == c.If", "return true"}}},
+	{"a launch expires after its hello", []patch{{"sim/changes.go", "return ok && l.State == c.If", "return ok && l.ID != \"\""}}},
+	{"left of an earlier session frees the seat of the present one", []patch{
+		{"control/leave.go", "if p == nil || p.Revision != room.Revision(m.Revision) {", "if p == nil {"}}},
+	{"a seat is freed whatever its revision", []patch{{"sim/changes.go", "return sits && rev == c.Revision", "return sits && rev > 0"}}},
+	{"a seat is taken in a block of another generation", []patch{
+		{"sim/changes.go", "return ok && b.Generation == c.Generation && !b.Sealed && (sits", "return ok && !b.Sealed && (sits"},
+		{"room/room.go", "\n\t\tNextBlock: int(now.UnixMilli()),", ""}}},
+	{"a second socket's hello begins a generation", []patch{{"control/node.go", "case s.Node.Boot == m.Boot:", "case false:"}}},
+	{"a node that is given up is granted on", []patch{{"sim/changes.go", "return ok && n.State.Takes() && c.Load.Fits(n.Available)", "return ok && c.Load.Fits(n.Available)"}}},
+	{"an inventory speaks of sessions that began after it", []patch{{"control/node.go", "inv.TakenMs > 0 && at.Before(now)", "false && at.Before(now)"}}},
+	{"who is served elsewhere stays where it was", []patch{
+		{"control/serve.go", "events.Head(events.ActionReady), ID: w.RequestID}}}, st.left...),", "events.Head(events.ActionReady), ID: w.RequestID}}}),"}}},
+	{"a seat stays with a session that is over", []patch{
+		{"control/node.go", "late := there && room.Revision(at) < rev && settled", "late := false"},
+		{"control/node.go", "gone := !there || room.Revision(at) != rev", "gone := !there || room.Revision(at) > rev"}}},
+	{"two nodes that died apart are never given up", []patch{{"control/sweep.go", ".Abs() <= lapsesTogether", ".Abs() >= 0"}}},
+	{"two nodes that died together are never given up", []patch{{"control/sweep.go", "if now.Sub(of.LeaseEnds()) > doubtLasts {", "if false {"}}},
 	{"blocks of a lost node stay", []patch{{"control/sweep.go", "if len(s.Blocks) == 0 {\n\t\td.Choice, d.Why = \"end the node\", \"lost", "if true {\n\t\td.Choice, d.Why = \"end the node\", \"lost"}}},
 }
 
-// TestBrokenCodeIsCaught breaks the code in each way and runs seeds until one
-// fails. It fails where none does, and where a patch no longer applies: then the
+// TestBrokenCodeIsCaught breaks the code in each way, plays the scenes, and runs
+// seeds until one fails. It fails where none does, and where a patch no longer applies: then the
 // patch, not the trial, wants mending.
 func TestBrokenCodeIsCaught(t *testing.T) {
 	if testing.Short() {
@@ -56,7 +75,7 @@ func TestBrokenCodeIsCaught(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile(`(?m)^seed (\d+), .* step \d+: (.*)$`)
+	found := regexp.MustCompile(`(?m)^(scene ".*"|seed \d+)[,:] .* step \d+: (.*)$`)
 	for i, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
@@ -67,11 +86,11 @@ func TestBrokenCodeIsCaught(t *testing.T) {
 				t.Fatalf("mutant %d does not build: %v\n%s", i, err, out)
 			}
 			var out bytes.Buffer
-			run := exec.Command(bin, "-seeds", fmt.Sprint(seeds), "-steps", "6000", "-shrink", "0", "-quiet")
+			run := exec.Command(bin, "-scenes", "-seeds", fmt.Sprint(seeds), "-steps", "6000", "-shrink", "0", "-quiet")
 			run.Stdout, run.Stderr = &out, &out
 			err := run.Run()
 			if caught := found.FindStringSubmatch(out.String()); err != nil && caught != nil {
-				t.Logf("caught by seed %s: %.200s", caught[1], caught[2])
+				t.Logf("caught by %s: %.200s", caught[1], caught[2])
 				return
 			}
 			t.Errorf("not caught within %d seeds: %.500s", seeds, out.String())

@@ -282,8 +282,8 @@ func (p *person) connect(a events.Answer) {
 			return
 		}
 		s := n.seats[place{a.Room, string(p.caller.Key)}]
-		if s == nil || s.session != session {
-			return
+		if s == nil || s.session != session || s.revision != a.Revision {
+			return // a later offer has closed what this answer leads to
 		}
 		s.tab = p
 		p.alarm++

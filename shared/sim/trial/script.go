@@ -144,6 +144,10 @@ func (n *node) isolate(d time.Duration) {
 	})
 }
 
+// settleWithin is how long after the last fault everything must be in order: a
+// little longer than the control plane may suspect itself.
+const settleWithin = 15 * time.Minute
+
 // settle ends the faults. Whoever wants in must get in, then everybody leaves,
 // and everything must be given back.
 func (t *trial) settle() {
@@ -161,7 +165,7 @@ func (t *trial) settle() {
 			}
 		}
 	}
-	t.pass(8 * time.Minute)
+	t.pass(settleWithin)
 	t.watch.settled()
 	for _, p := range t.people {
 		p.leave()

@@ -23,6 +23,8 @@ type watch struct {
 	free map[room.NodeID]time.Time
 	// lines are the loads that waited a while ago and since.
 	lines []line
+	// used are the blocks that there have been.
+	used map[step.BlockKey]bool
 }
 
 // line is what everybody who waits needs at a time.
@@ -32,7 +34,7 @@ type line struct {
 }
 
 func newWatch(t *trial) *watch {
-	return &watch{t: t, full: map[room.Name]int64{}, free: map[room.NodeID]time.Time{}}
+	return &watch{t: t, full: map[room.Name]int64{}, free: map[room.NodeID]time.Time{}, used: map[step.BlockKey]bool{}}
 }
 
 // look checks what must hold after every step.
@@ -189,7 +191,7 @@ func (w *watch) settled() {
 				seated[place{string(p.caller.Room), string(p.caller.Key)}] = p
 				w.seat(c, p)
 			default:
-				w.t.fail("%s is still %s, %s after the last fault", p.label, p.phase, 8*time.Minute)
+				w.t.fail("%s is still %s, %s after the last fault", p.label, p.phase, settleWithin)
 			}
 		}
 		for _, b := range c.Blocks {

@@ -7,6 +7,7 @@ import (
 	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/sim"
+	"github.com/spillway-sfu/spillway/shared/step"
 )
 
 // wrote checks writes that are wrong at the moment when they are made, however
@@ -17,6 +18,16 @@ func (w *watch) wrote(by *call, changes []control.Change) {
 			switch x := change.(type) {
 			case control.ClaimLoad:
 				w.placed(c, by, x)
+			case control.PutBlock:
+				key := step.BlockKey{Room: x.Block.Room, Index: x.Block.Index}
+				if w.used[key] {
+					w.t.fail("%s makes block %d of %s a second time", by.what, key.Index, key.Room)
+				}
+				w.used[key] = true
+			case control.TakeSeat:
+				if b := c.Blocks[step.BlockKey{Room: x.Room, Index: x.Index}]; b.Generation != x.Generation {
+					w.t.fail("%s sits %s down in a block of generation %d, having read one of %d", by.what, x.Key, b.Generation, x.Generation)
+				}
 			case control.PutLaunch:
 				if x.If == "" {
 					w.launches(c, x.Launch)

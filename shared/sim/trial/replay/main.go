@@ -22,7 +22,11 @@ func main() {
 	seeds := flag.Int("seeds", 0, "how many worlds to run without a trace; 0: only the one, with its trace")
 	shrink := flag.Int("shrink", 400, "how many worlds to try for a smaller failure")
 	quiet := flag.Bool("quiet", false, "print no trace of a failure")
+	scenes := flag.Bool("scenes", false, "play the known interleavings first")
 	flag.Parse()
+	if *scenes {
+		play(*quiet)
+	}
 	if *quiet {
 		*shrink = -1
 	}
@@ -37,6 +41,22 @@ func main() {
 		return
 	}
 	many(*seed, *seeds, stepsOf, *shrink)
+}
+
+// play plays the scenes until one fails.
+func play(quiet bool) {
+	for _, s := range trial.Scenes {
+		err := s.Play(nil)
+		if err == nil {
+			continue
+		}
+		fmt.Printf("scene %q: %v\n", s.Name, err)
+		if !quiet {
+			_ = s.Play(os.Stdout)
+		}
+		os.Exit(1)
+	}
+	fmt.Printf("%d scenes\n", len(trial.Scenes))
 }
 
 func one(cfg trial.Config, shrink int) {
