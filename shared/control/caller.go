@@ -24,9 +24,9 @@ type Settings struct {
 	// NodesPerRoom bounds the nodes that one room is on; 0 means 1.
 	NodesPerRoom int
 	// PipeReserve is what seats leave free on a node for the pipes of rooms that
-	// outgrow it, where NodesPerRoom is above 1; the zero Load stands for an eighth
-	// of what may be granted there. It is a wish and not a bound: claims that race
-	// may dip into it.
+	// outgrow it, where NodesPerRoom is above 1; the zero Load stands for
+	// [room.Room.PipeReserve]. It is a wish and not a bound: claims that race may
+	// dip into it.
 	PipeReserve room.Load
 	// MaxNodes bounds the nodes that exist or are being launched, MaxHour what
 	// they may cost an hour together (0: no bound but MaxNodes).
@@ -45,15 +45,28 @@ type Settings struct {
 // nodesPerRoom is how many nodes one room may be on.
 func (s Settings) nodesPerRoom() int { return max(s.NodesPerRoom, 1) }
 
-// reserve is what seats leave free on a node for pipes.
-func (s Settings) reserve(n fleet.Node) room.Load {
+// reserve is what a room's seats leave free on a node for pipes.
+func (s Settings) reserve(r room.Room, n fleet.Node) room.Load {
 	switch {
 	case s.nodesPerRoom() == 1:
 		return room.Load{}
 	case s.PipeReserve != room.Load{}:
-		return s.PipeReserve
+		keep := s.PipeReserve.Minus(r.Profile.PipeLoad().Times(r.Pipes(n.ID)))
+		return room.Load{Kbps: max(keep.Kbps, 0), PPS: max(keep.PPS, 0)}
 	}
-	return room.Load{Kbps: n.Capacity.Kbps / 8, PPS: n.Capacity.PPS / 8}
+	return r.PipeReserve(n.ID, n.Capacity)
+}
+
+// Need is what a node must have available to be a candidate for a seat in a room
+// of that profile: the seat, and what seats leave free for pipes.
+func (s Settings) Need(p room.Profile, role room.Role) room.Load {
+	least := s.offers()[0].Capacity
+	for _, o := range s.offers() {
+		if o.Capacity.Kbps < least.Kbps {
+			least = o.Capacity
+		}
+	}
+	return p.SeatLoad(role).Plus(s.reserve(room.Room{Profile: p}, fleet.Node{Capacity: least}))
 }
 
 // offers returns the types of nodes that may be launched.

@@ -120,11 +120,11 @@ func (s Seating) question(who seeker, r room.Room, seat room.Load, seats int, fr
 	}
 	for i := range shown {
 		n := &shown[i].Node
-		keep := set.reserve(*n).Minus(r.Profile.PipeLoad().Times(r.Pipes(n.ID)))
+		keep := set.reserve(r, *n)
 		if i >= len(homes) {
 			keep = room.Load{Kbps: max(keep.Kbps, pipe.Kbps), PPS: max(keep.PPS, pipe.PPS)}
 		}
-		n.Available = n.Available.Minus(room.Load{Kbps: max(keep.Kbps, 0), PPS: max(keep.PPS, 0)})
+		n.Available = n.Available.Minus(keep)
 	}
 	q = placement.Ask(seat, seats, from.relieve(shown), now)
 	q.Avoid, q.Spread = who.Avoid, who.Spread

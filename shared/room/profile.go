@@ -133,19 +133,3 @@ func (p Profile) SeatLoad(role Role) Load {
 	}
 	return load
 }
-
-// What a pipe carries at most: a room's publications, some in full, because
-// somebody looks at them large, and the others in their smallest layer.
-const (
-	pipedInFull = 8
-	smallKbps   = 150
-)
-
-// PipeLoad is the load of one pipe of the room, at each of its ends. Nodes are a
-// tree, so each publication crosses a pipe once and in one direction; audio is
-// that of the loudest.
-func (p Profile) PipeLoad() Load {
-	full := min(p.MaxPublishers, pipedInFull)
-	kbps := int64(full)*p.SendKbps + int64(p.MaxPublishers-full)*min(p.SendKbps, smallKbps)
-	return Load{Kbps: kbps, PPS: kbps*1000/bitsPerVideoPacket + int64(p.AudioStreams)*audioPPS}
-}

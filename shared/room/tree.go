@@ -11,7 +11,7 @@ import (
 type NodeRef struct {
 	Node       NodeID
 	Generation Generation
-	// Feeder is the node that this one is joined to; empty for the first, and for
+	// Feeder is the node that this one is joined to; empty for the root, and for
 	// one that could be joined to none: it is joined as soon as that is possible.
 	Feeder NodeID
 }
@@ -67,7 +67,7 @@ func (r Room) Pipes(id NodeID) int {
 // same name.
 func (r Room) Settled(spare Spare, now time.Time) Room {
 	r = r.Clone()
-	before := slices.Clone(r.Nodes)
+	before := r.Nodes
 	on := map[NodeID]Generation{}
 	var order []NodeID
 	for _, b := range r.Blocks {
@@ -76,75 +76,66 @@ func (r Room) Settled(spare Spare, now time.Time) Room {
 		}
 		on[b.Node] = max(on[b.Node], b.Generation)
 	}
-	r.Nodes = slices.DeleteFunc(r.Nodes, func(n NodeRef) bool { return on[n.Node] == 0 || on[n.Node] != n.Generation })
-	for i, n := range r.Nodes {
-		if n.Feeder != "" && r.NodeRef(n.Feeder) == nil {
-			r.Nodes[i].Feeder = ""
+	had := pipes(before)
+	t := &tree{at: map[NodeID]int{}}
+	var gone []NodeRef
+	for _, n := range before {
+		if on[n.Node] == 0 || on[n.Node] != n.Generation {
+			gone = append(gone, n)
+			continue
 		}
+		t.add(n, spare(n.Node)+had[n.Node])
 	}
 	for _, id := range order {
-		if r.NodeRef(id) == nil {
-			r.Nodes = append(r.Nodes, NodeRef{Node: id, Generation: on[id]})
+		if _, known := t.at[id]; !known {
+			t.add(NodeRef{Node: id, Generation: on[id]}, spare(id))
 		}
 	}
-	was := Room{Nodes: before}
-	left := func(id NodeID) int {
-		had := 0
-		if ref := was.NodeRef(id); ref != nil && ref.Generation == on[id] {
-			had = was.Pipes(id)
-		}
-		return spare(id) + had - r.Pipes(id)
-	}
-	r.join(left)
+	t.settle(gone)
+	r.Nodes = t.nodes
 	if !slices.Equal(before, r.Nodes) {
 		r.Epoch = max(r.Epoch+1, now.UnixMilli())
 	}
 	return r
 }
 
-// join gives every node but one a feeder, as far as there are any with a pipe
-// left: the nearest to the first node, and of those the earliest.
-func (r *Room) join(left Spare) {
-	for i := range r.Nodes {
-		n := &r.Nodes[i]
-		if n.Feeder != "" || left(n.Node) < 1 {
-			continue
-		}
-		best, depth := NodeID(""), 0
-		for _, f := range r.Nodes {
-			d, root := r.depth(f.Node)
-			// Only an earlier tree's nodes may feed: so no two join each other.
-			if root == n.Node || r.at(root) > i || left(f.Node) < 1 || r.children(f.Node) >= Fanout {
-				continue
-			}
-			if best == "" || d < depth {
-				best, depth = f.Node, d
-			}
-		}
-		n.Feeder = best
+// AllPipes counts the room's pipes of each node that has any.
+func (r Room) AllPipes() map[NodeID]int { return pipes(r.Nodes) }
+
+// Moved returns how many nodes have another feeder than in the room as it was
+// before.
+func (r Room) Moved(before Room) int {
+	was := map[NodeID]NodeID{}
+	for _, n := range before.Nodes {
+		was[n.Node] = n.Feeder
 	}
+	moved := 0
+	for _, n := range r.Nodes {
+		if f, known := was[n.Node]; known && f != n.Feeder {
+			moved++
+		}
+	}
+	return moved
 }
 
-func (r *Room) at(id NodeID) int {
-	return slices.IndexFunc(r.Nodes, func(n NodeRef) bool { return n.Node == id })
-}
-
-func (r *Room) children(id NodeID) int {
-	n := 0
-	for _, ref := range r.Nodes {
-		if ref.Feeder == id {
-			n++
+func pipes(nodes []NodeRef) map[NodeID]int {
+	n := map[NodeID]int{}
+	for _, ref := range nodes {
+		if ref.Feeder != "" {
+			n[ref.Node]++
+			n[ref.Feeder]++
 		}
 	}
 	return n
 }
 
-// depth returns how many pipes lie between a node and the root of its tree.
-func (r *Room) depth(id NodeID) (int, NodeID) {
-	d := 0
-	for ref := r.NodeRef(id); ref != nil && ref.Feeder != "" && d < len(r.Nodes); ref = r.NodeRef(id) {
-		id = ref.Feeder
-		d++
+// Depths returns how many pipes lie between each node and the root of its tree,
+// in the order of Nodes.
+func (r Room) Depths() []int {
+	t := &tree{at: map[NodeID]int{}}
+	for _, n := range r.Nodes {
+		t.add(n, 0)
 	}
-	return d, id
+	t.measure()
+	return t.depth
 }

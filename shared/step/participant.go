@@ -125,7 +125,7 @@ func (w *World) candidates(ctx context.Context, r *room.Room, role room.Role) ([
 	if r != nil {
 		profile = r.Profile
 	}
-	items, err := w.Store.Find(ctx, Candidates{w.Settings.Region, profile.SeatLoad(role), placement.Candidates})
+	items, err := w.Store.Find(ctx, Candidates{w.Settings.Region, w.Settings.Need(profile, role), placement.Candidates})
 	return items.Nodes, err
 }
 
