@@ -13,7 +13,7 @@ FUNCTIONS := authorize participant node fleet rooms
 LAMBDA := CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 GO_FILES = $(shell find . -name '*.go' -not -path './sdk/node_modules/*' -not -path './build/*')
 
-.PHONY: help dev test check bench why build package synth deploy destroy types clean FORCE
+.PHONY: help dev test check bench why plan build package synth deploy destroy types clean FORCE
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -52,6 +52,12 @@ bench: setup-test build ## Measure joins, cold starts and forwarding (nothing el
 
 why: setup-dev ## Explain decisions about nodes from lines of a log (LINE='...' or FILE=...)
 	@go run ./infra/why $(if $(LINE),-line '$(LINE)') $(FILE)
+
+VIEWERS ?= 100000
+PUBLISHERS ?= 8
+
+plan: ## Say what an audience takes and costs (VIEWERS, PUBLISHERS, PRESET, TYPES, JSON=1)
+	@go run ./infra/plan -viewers $(VIEWERS) -publishers $(PUBLISHERS) $(if $(PRESET),-preset $(PRESET)) $(if $(TYPES),-types $(TYPES)) $(if $(JSON),-json)
 
 build: $(FUNCTIONS:%=build/local/%/bootstrap) build/local/sfu-node build/local/spillway-local build/local/spillway demo ## Build everything for this machine into build/local
 

@@ -45,6 +45,7 @@ var arrows = []struct {
 	{"shared/token", "", "who may come in is decided before anything else is known"},
 	{"shared/sim", "events shared/step shared/control shared/room shared/fleet shared/placement shared/price", "a world for step without AWS in it"},
 	{"infra/why", "shared/placement", "a logged decision is explained by the code that made it"},
+	{"infra/plan", "shared/room shared/fleet shared/placement shared/price", "a plan is made by what places seats and joins nodes, at the same prices"},
 	{"shared/sim/trial", "events shared/sim shared/step shared/control shared/room shared/fleet shared/placement", "people, nodes and faults around the real loop, by the contract"},
 	{"shared/sim/trial/replay", "shared/sim/trial", "a command that runs trials"},
 	{"functions/wire", "events shared/...", "what the five mains share: configuration, caller, error replies"},
