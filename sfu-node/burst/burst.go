@@ -1,8 +1,9 @@
-// Package burst writes many datagrams to a UDP socket at the price of few: runs of
-// equal datagrams to one destination leave as one segmented write (UDP_SEGMENT),
-// and runs to several destinations in one system call (sendmmsg). Where the system
-// has neither, or the kernel refuses the first at run time, datagrams are written
-// one by one; what arrives is the same.
+// Package burst writes and reads many datagrams of a UDP socket at the price of
+// few: runs of equal datagrams to one destination leave as one segmented write
+// (UDP_SEGMENT), and runs to several destinations in one system call (sendmmsg);
+// what has arrived is read in one as well (recvmmsg). Where the system has none of
+// it, or the kernel refuses the first at run time, datagrams go one by one; what
+// arrives is the same.
 package burst
 
 import (
