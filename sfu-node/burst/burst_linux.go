@@ -1,7 +1,9 @@
 package burst
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"syscall"
 	"unsafe"
@@ -24,6 +26,39 @@ func segments(conn *net.UDPConn) bool {
 		known = err == nil
 	})
 	return err == nil && known
+}
+
+// Listen opens n sockets on one port, among which the kernel divides senders, each
+// always to the same one (SO_REUSEPORT). As others of this user could join them
+// unnoticed, it fails when the port is in use, unless that happens meanwhile.
+func Listen(network string, at *net.UDPAddr, n int) ([]*net.UDPConn, error) {
+	first, err := net.ListenUDP(network, at)
+	if err != nil || n == 1 {
+		return []*net.UDPConn{first}, err
+	}
+	bound := first.LocalAddr()
+	if err := first.Close(); err != nil {
+		return nil, err
+	}
+	share := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var set error
+		err := raw.Control(func(fd uintptr) {
+			set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		})
+		return errors.Join(err, set)
+	}}
+	conns := make([]*net.UDPConn, 0, n)
+	for range n {
+		c, err := share.ListenPacket(context.Background(), network, bound.String())
+		if err != nil {
+			for _, c := range conns {
+				err = errors.Join(err, c.Close())
+			}
+			return nil, err
+		}
+		conns = append(conns, c.(*net.UDPConn))
+	}
+	return conns, nil
 }
 
 // message is struct mmsghdr.

@@ -4,6 +4,12 @@ package burst
 
 import "net"
 
+// Listen opens one socket: here several of a port do not divide what comes.
+func Listen(network string, at *net.UDPAddr, _ int) ([]*net.UDPConn, error) {
+	c, err := net.ListenUDP(network, at)
+	return []*net.UDPConn{c}, err
+}
+
 func segments(*net.UDPConn) bool { return false }
 
 // Writer writes bursts. It is for one goroutine at a time.

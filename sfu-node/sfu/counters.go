@@ -20,11 +20,13 @@ const (
 	DropWrite                   // the socket did not take it
 	DropUnconnected             // the receiver's handshake is not done
 	DropSeal                    // its number was sealed before
-	DropForged                  // it is a report that the participant's keys did not seal
+	DropForged                  // the participant's keys did not seal it, or it came before
+	DropStranger                // it is media from where no participant is
+	DropHanded                  // the WebRTC stack does not keep up with what is for it
 	drops
 )
 
-var dropNames = [drops]string{"viewer", "unlisted", "muted", "malformed", "late", "codec", "quiet", "write", "unconnected", "seal", "forged"}
+var dropNames = [drops]string{"viewer", "unlisted", "muted", "malformed", "late", "codec", "quiet", "write", "unconnected", "seal", "forged", "stranger", "handed"}
 
 // String names the cause as logs do.
 func (d Drop) String() string { return dropNames[d] }

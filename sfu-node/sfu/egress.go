@@ -76,11 +76,16 @@ func (s *SFU) takeBatch() *batch {
 	if b, ok := s.batches.Get().(*batch); ok {
 		return b
 	}
+	return s.newBatch(int(s.nextBatch.Add(1)))
+}
+
+// newBatch makes a batch that leaves through the i-th socket, counted around.
+func (s *SFU) newBatch(i int) *batch {
 	b := &batch{sfu: s, runs: make([]burst.Run, 0, batchRuns)}
-	if s.burst != nil {
+	if len(s.bursts) > 0 {
 		b.buf = make([]byte, batchBytes)
 		var err error
-		if b.writer, err = s.burst.NewWriter(); err != nil {
+		if b.writer, err = s.bursts[i%len(s.bursts)].NewWriter(); err != nil {
 			s.log.Error("media socket", "error", err) // it is closed
 		}
 	}

@@ -32,7 +32,7 @@ func loopback(t testing.TB) *net.UDPConn {
 
 // onWire makes the bench send to the network.
 func (b *bench) onWire(t testing.TB, plain bool) {
-	b.sfu.burst = burst.NewSocket(loopback(t), plain)
+	b.sfu.bursts = []*burst.Socket{burst.NewSocket(loopback(t), plain)}
 }
 
 const transportID, rtxOut, rtxSSRC = 5, 121, 4712

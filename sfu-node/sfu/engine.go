@@ -9,9 +9,6 @@ import (
 	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
-	"github.com/pion/interceptor/pkg/nack"
-	"github.com/pion/interceptor/pkg/report"
-	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
@@ -151,10 +148,6 @@ func (s *SFU) api(p *Peer) (*webrtc.API, error) {
 	if err != nil {
 		return nil, err
 	}
-	interceptors, err := interceptors()
-	if err != nil {
-		return nil, err
-	}
 	var set webrtc.SettingEngine
 	set.LoggerFactory = quiet{}
 	set.SetLite(true)
@@ -172,27 +165,6 @@ func (s *SFU) api(p *Peer) (*webrtc.API, error) {
 	if err := set.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil {
 		return nil, err
 	}
-	return webrtc.NewAPI(webrtc.WithSettingEngine(set), webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(interceptors)), nil
-}
-
-// interceptors ask publishers for lost packets and report to them what arrived, so
-// that they can estimate their bandwidth. What receivers get is our own.
-func interceptors() (*interceptor.Registry, error) {
-	registry := &interceptor.Registry{}
-	generator, err := nack.NewGeneratorInterceptor(nack.WithGeneratorLoggerFactory(quiet{}))
-	if err != nil {
-		return nil, err
-	}
-	reports, err := report.NewReceiverInterceptor(report.WithReceiverLoggerFactory(quiet{}))
-	if err != nil {
-		return nil, err
-	}
-	feedback, err := twcc.NewSenderInterceptor(twcc.WithLoggerFactory(quiet{}))
-	if err != nil {
-		return nil, err
-	}
-	registry.Add(generator)
-	registry.Add(reports)
-	registry.Add(feedback)
-	return registry, nil
+	// No interceptors: media never gets to the stack, and only we seal what leaves.
+	return webrtc.NewAPI(webrtc.WithSettingEngine(set), webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(&interceptor.Registry{})), nil
 }

@@ -2,24 +2,25 @@ package sfu
 
 import (
 	"encoding/binary"
+	"maps"
 	"net/netip"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
-// What participants say about what they receive is taken from the socket before
-// the WebRTC stack sees it, opened and read here: the stack takes several times
-// as long, and most of what a node is sent is this.
-
-// links finds participants by where they send from.
+// links finds participants by where they send from. Readers look for each packet,
+// so they look without a lock at a map that is replaced as a whole.
 type links struct {
-	mu    sync.RWMutex
-	peers map[netip.AddrPort]*Peer
+	mu    sync.Mutex
+	peers atomic.Pointer[map[netip.AddrPort]*Peer]
 }
 
 func (l *links) find(from netip.AddrPort) *Peer {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.peers[from]
+	if m := l.peers.Load(); m != nil {
+		return (*m)[from]
+	}
+	return nil
 }
 
 // move makes a participant be found at to, no longer at old; either may be
@@ -27,12 +28,17 @@ func (l *links) find(from netip.AddrPort) *Peer {
 func (l *links) move(p *Peer, old, to netip.AddrPort) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.peers[old] == p {
-		delete(l.peers, old)
+	now := map[netip.AddrPort]*Peer{}
+	if m := l.peers.Load(); m != nil {
+		maps.Copy(now, *m)
+	}
+	if now[old] == p {
+		delete(now, old)
 	}
 	if to.IsValid() {
-		l.peers[to] = p
+		now[to] = p
 	}
+	l.peers.Store(&now)
 }
 
 // RTCP packet types and formats (RFC 3550, section 12.1; RFC 4585, section 6;
@@ -48,53 +54,41 @@ const (
 	formatFIR         = 4
 )
 
-// isRTCP tells RTCP from RTP and everything else on the port (RFC 7983; RFC 5761,
-// section 4).
-func isRTCP(b []byte) bool {
-	return len(b) >= 2 && b[0]>>6 == 2 && b[1] >= 192 && b[1] <= 223
-}
-
-// report takes an RTCP datagram from the socket's reading goroutine. It reports
-// false when the WebRTC stack has to see it too: sender reports are read there.
-func (s *SFU) report(b []byte, from netip.AddrPort) (taken bool) {
-	p := s.links.find(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
-	if p == nil {
-		return false
+// onRTCP takes what a participant reports, in place. The caller holds the intake's
+// lock.
+func (p *Peer) onRTCP(b []byte, now time.Duration) {
+	if p.intake.opener == nil {
+		p.sfu.count.drop(DropUnconnected)
+		return
 	}
-	opener := p.opener.Load()
-	if opener == nil {
-		return false
-	}
-	n := copy(s.reading[:], b)
-	packet, err := opener.OpenRTCP(s.reading[:n])
+	packet, err := p.intake.opener.OpenRTCP(b)
 	if err != nil {
-		s.count.drop(DropForged)
-		return true
+		p.sfu.count.drop(DropForged)
+		return
 	}
-	return !p.onReports(packet)
+	p.onReports(packet, now)
 }
 
-// onReports reads a compound packet up to what it cannot read. It reports
-// whether there is a sender report in it.
-func (p *Peer) onReports(b []byte) (sender bool) {
+// onReports reads a compound packet up to what it cannot read.
+func (p *Peer) onReports(b []byte, now time.Duration) {
 	for len(b) >= 4 {
 		format, kind := b[0]&0x1f, b[1]
 		size := 4 * (int(binary.BigEndian.Uint16(b[2:])) + 1)
 		if size > len(b) {
-			return sender
+			return
 		}
 		one := b[:size]
 		b = b[size:]
 		switch {
-		case kind == senderReport:
-			sender = true
 		case size < 12:
+		case kind == senderReport && size >= 28:
+			p.intake.onSenderReport(one, now)
 		case kind == aboutTransport && format == formatNACK:
 			p.onNACK(one)
 		case kind == aboutTransport && format == formatTransportCC:
 			p.egress.mu.Lock()
 			if w := p.egress.watch; w != nil {
-				w.OnFeedback(one, p.sfu.now())
+				w.OnFeedback(one, now)
 			}
 			p.egress.mu.Unlock()
 		case kind == aboutPayload && format == formatPLI:
@@ -105,7 +99,6 @@ func (p *Peer) onReports(b []byte) (sender bool) {
 			}
 		}
 	}
-	return sender
 }
 
 // streamOf finds the stream that has an SSRC.

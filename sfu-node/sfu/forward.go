@@ -1,17 +1,17 @@
 package sfu
 
 import (
-	"errors"
+	"sync"
 	"time"
 
 	"github.com/pion/rtp"
-	"github.com/pion/webrtc/v4"
 
 	"github.com/spillway-sfu/spillway/sfu-node/layer"
 )
 
-// The way of a packet: a publisher's uplink reads it (readMedia), takes it apart
-// once for all receivers (accept), and holds it until its frame is complete. Then
+// The way of a packet: a reader finds whose it is (media), opens it (onRTP), and
+// gives it to the publisher's uplink, which takes it apart once for all receivers
+// (accept), and holds it until its frame is complete. Then
 // what is held goes to each stream that carries the publication (forward). The
 // stream decides under its lock which packets may go and under which numbers
 // (admit); the receiver's egress writes them, sealed, into one run; the runs of
@@ -22,17 +22,20 @@ import (
 // uplink's and are overwritten by the next burst.
 
 // uplink is one SSRC on which a participant sends: one layer of a publication.
-// One goroutine uses it.
+// It is used under its intake's lock.
 type uplink struct {
-	room     *Room
-	clock    *senderClock
-	pub      *publication // nil for viewers, whose media is only counted
-	receiver *webrtc.RTPReceiver
-	layer    int
-	ssrc     uint32
-	rate     uint32
-	codecs   [128]codec // by payload type
-	level    uint8      // id of the audio level extension; 0 when not agreed on
+	room   *Room
+	clock  *senderClock
+	pub    *publication // nil for viewers, whose media is only counted
+	layer  int
+	ssrc   uint32
+	rate   uint32
+	codecs [128]codec // by payload type
+	level  uint8      // id of the audio level extension; 0 when not agreed on
+
+	in    sync.Locker   // its intake's
+	waits bool          // its reader knows that something is held
+	until time.Duration // for how long
 
 	packets [maxHeld]packet
 	held    []*packet // those of packets that wait to be forwarded
@@ -53,59 +56,19 @@ type packet struct {
 	buf []byte // what it was read into
 }
 
-// newUplink returns nil when the track's layer is not one that was agreed on.
-func newUplink(p *Peer, pub *publication, track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) *uplink {
-	i, ok := layer.Index(track.RID())
-	if !ok {
-		return nil
+// newUplink makes the uplink of a layer of a section.
+func newUplink(p *Peer, s *section, i int, ssrc uint32) *uplink {
+	u := &uplink{
+		room: p.room, clock: &p.clock, pub: p.pubs[s.source], layer: i, ssrc: ssrc,
+		rate: s.rate, codecs: s.codecs, level: s.level, in: &p.intake.mu,
 	}
-	u := &uplink{room: p.room, clock: &p.clock, pub: pub, receiver: receiver, layer: i, ssrc: uint32(track.SSRC()), rate: rate(track.Kind())}
-	parameters := receiver.GetParameters()
-	for _, c := range parameters.Codecs {
-		u.codecs[c.PayloadType&0x7f] = codecOf(c.MimeType)
-	}
-	for _, e := range parameters.HeaderExtensions {
-		if e.URI == audioLevelURI {
-			u.level = uint8(e.ID)
-		}
-	}
-	if pub != nil {
-		u.feed().ssrc.Store(u.ssrc)
+	if u.pub != nil {
+		u.feed().ssrc.Store(ssrc)
 	}
 	return u
 }
 
 func (u *uplink) feed() *feed { return &u.pub.layers[u.layer] }
-
-// gatherFor is how long the first packets of a frame wait for the others. It ends
-// with the frame, so it delays no picture, only packets whose frame is late.
-const gatherFor = 2 * time.Millisecond
-
-// readMedia forwards packets until the connection ends.
-func (u *uplink) readMedia(track *webrtc.TrackRemote) {
-	for {
-		p := u.free()
-		n, _, err := track.Read(p.buf)
-		var timeout interface{ Timeout() bool }
-		switch {
-		case errors.As(err, &timeout) && timeout.Timeout():
-			u.flush()
-			_ = track.SetReadDeadline(time.Time{})
-			continue
-		case err != nil:
-			return
-		}
-		if !u.accept(p, p.buf[:n], u.room.sfu.now()) {
-			continue
-		}
-		switch {
-		case u.complete(p):
-			u.flush()
-		case len(u.held) == 1:
-			_ = track.SetReadDeadline(time.Now().Add(gatherFor))
-		}
-	}
-}
 
 // free is the packet to read into.
 func (u *uplink) free() *packet {
@@ -176,6 +139,13 @@ func (u *uplink) accept(p *packet, raw []byte, now time.Duration) bool {
 
 // flush forwards what is held.
 func (u *uplink) flush() {
+	b := u.room.sfu.takeBatch()
+	u.flushTo(b)
+	b.release()
+}
+
+// flushTo forwards what is held, and leaves it to the caller to send it.
+func (u *uplink) flushTo(b *batch) {
 	if len(u.held) == 0 {
 		return
 	}
@@ -184,11 +154,9 @@ func (u *uplink) flush() {
 		if u.pub.video() {
 			u.feed().history.keep(u.held)
 		}
-		b := u.room.sfu.takeBatch()
 		for _, s := range streams {
 			s.forward(u.feed(), u.held, b)
 		}
-		b.release()
 	}
 	u.held = u.held[:0]
 }

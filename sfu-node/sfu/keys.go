@@ -108,5 +108,7 @@ func (p *Peer) protect(client, server seal.Key, err error) {
 	p.egress.mu.Lock()
 	p.egress.sealer = sealer
 	p.egress.mu.Unlock()
-	p.opener.Store(opener)
+	p.intake.mu.Lock()
+	p.intake.opener = opener
+	p.intake.mu.Unlock()
 }

@@ -43,7 +43,6 @@ func (p *Peer) negotiate(ctx context.Context, offer string) error {
 	}
 	p.pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(p.follow)
 	p.pc.OnConnectionStateChange(p.onState)
-	p.pc.OnTrack(p.onTrack)
 
 	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
 		return p.badOffer("cannot be read", err)
@@ -59,6 +58,7 @@ func (p *Peer) negotiate(ctx context.Context, offer string) error {
 	if err := p.pc.SetLocalDescription(answer); err != nil {
 		return p.badOffer("cannot be answered", err)
 	}
+	p.intake.agree(p)
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	select {
@@ -77,8 +77,8 @@ func (p *Peer) badOffer(what string, err error) error {
 }
 
 // readOffer notes what the offer's sections are for; that they are what Media
-// says is checked by [events.Offer]. It returns the offer without candidates: an
-// ICE-lite agent has no use for them.
+// says is checked by [events.Offer]. It returns the offer without candidates, for
+// which an ICE-lite agent has no use, and without SSRCs.
 func (p *Peer) readOffer(offer string) (string, error) {
 	var parsed sdp.SessionDescription
 	if err := parsed.UnmarshalString(offer); err != nil {
@@ -88,7 +88,8 @@ func (p *Peer) readOffer(offer string) (string, error) {
 		p.sources[mid] = source
 	}
 	for _, m := range parsed.MediaDescriptions {
-		m.Attributes = withoutCandidates(m.Attributes)
+		mid, _ := m.Attribute(sdp.AttrKeyMID)
+		m.Attributes = p.intake.declare(mid, withoutCandidates(m.Attributes))
 	}
 	plain, err := parsed.Marshal()
 	if err != nil {

@@ -1,6 +1,7 @@
 package sfu
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -10,7 +11,6 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"github.com/spillway-sfu/spillway/events"
-	"github.com/spillway-sfu/spillway/sfu-node/seal"
 )
 
 // Peer is one participant's connection. A later session of the same participant
@@ -39,13 +39,14 @@ type Peer struct {
 	video   []*stream
 
 	egress egress
-	opener atomic.Pointer[seal.Opener] // of what the participant reports; nil before the handshake
+	intake intake
+	ssrc   uint32 // of what we say as a receiver
 
 	room     *Room
 	quiet    atomic.Bool // no sign of life lately
 	open     atomic.Bool // the data channel has opened
 	clock    senderClock
-	kick     chan struct{} // somebody asked for a key frame
+	kick     chan struct{} // there is something to tell the participant
 	deadline *time.Timer   // for the data channel to open
 	once     sync.Once
 	done     chan struct{} // closed when the connection is
@@ -86,7 +87,7 @@ func newPeer(s *SFU, o events.Offer) *Peer {
 		person: o.Person, profile: o.Profile, session: o.Session, from: o.From, revision: o.Revision,
 		offer: o.Offer, media: o.Media,
 		sources: map[string]events.Source{}, pubs: map[events.Source]*publication{},
-		kick: make(chan struct{}, 1), done: make(chan struct{}),
+		kick: make(chan struct{}, 1), done: make(chan struct{}), ssrc: rand.Uint32(),
 	}
 }
 
@@ -174,31 +175,14 @@ func (p *Peer) discard() {
 	}
 }
 
-// onTrack reads what the participant sends on one SSRC until it ends.
-func (p *Peer) onTrack(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
-	var pub *publication
-	for _, t := range p.pc.GetTransceivers() {
-		if t.Receiver() == receiver {
-			pub = p.pubs[p.sources[t.Mid()]]
-		}
-	}
-	u := newUplink(p, pub, track, receiver)
-	if u == nil {
-		p.sfu.log.Debug("track with a layer that is not agreed on", "key", p.seat.key, "rid", track.RID())
-		return
-	}
-	go u.readReports(track.RID())
-	u.readMedia(track)
-}
-
 const (
 	reportEvery = time.Second
 	// reportsAtOnce keeps a compound RTCP packet within the path's MTU.
 	reportsAtOnce = 30
 )
 
-// feedback sends this participant's sender reports, and asks it for key frames
-// when its receivers need some, until the connection ends.
+// feedback sends this participant its reports, and asks it for key frames when its
+// receivers need some and for what is missing, until the connection ends.
 func (p *Peer) feedback() {
 	reports := time.NewTicker(reportEvery)
 	defer reports.Stop()
@@ -214,7 +198,12 @@ func (p *Peer) feedback() {
 		case <-p.kick:
 		case <-later.C:
 		}
-		if wait := p.askForKeys(); wait > 0 {
+		packets, wait := p.intake.due(p, p.sfu.now())
+		p.writeRTCP(packets)
+		if keys := p.askForKeys(); keys > 0 && (wait == 0 || keys < wait) {
+			wait = keys
+		}
+		if wait > 0 {
 			later.Reset(wait)
 		}
 	}
@@ -256,6 +245,9 @@ func (p *Peer) sendReports() {
 	}
 	now, wall := p.sfu.now(), time.Now()
 	var batch []rtcp.Packet
+	if received := p.intake.reports(now); len(received) > 0 {
+		batch = append(batch, &rtcp.ReceiverReport{SSRC: p.ssrc, Reports: received[:min(len(received), 31)]})
+	}
 	for _, streams := range [2][]*stream{p.audio, p.video} {
 		for _, s := range streams {
 			if r := s.report(now, wall); r != nil {
@@ -272,8 +264,30 @@ func (p *Peer) sendReports() {
 	}
 }
 
+// writeRTCP seals packets and sends them as one.
 func (p *Peer) writeRTCP(packets []rtcp.Packet) {
-	if err := p.pc.WriteRTCP(packets); err != nil {
+	if len(packets) == 0 {
+		return
+	}
+	b, err := rtcp.Marshal(packets)
+	if err != nil {
+		p.sfu.log.Error("a report cannot be written", "key", p.seat.key, "error", err)
+		return
+	}
+	e := &p.egress
+	e.mu.Lock()
+	if e.sealer == nil || !e.to.IsValid() {
+		e.mu.Unlock()
+		return
+	}
+	to, n := e.to, len(b)
+	b = append(b, make([]byte, e.sealer.OverheadRTCP())...)
+	n, err = e.sealer.SealRTCP(b, n)
+	e.mu.Unlock()
+	if err == nil {
+		_, err = p.sfu.socket.WriteToUDPAddrPort(b[:n], to)
+	}
+	if err != nil {
 		p.sfu.count.drop(DropWrite)
 	}
 }

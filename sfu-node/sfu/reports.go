@@ -3,8 +3,6 @@ package sfu
 import (
 	"sync/atomic"
 	"time"
-
-	"github.com/pion/rtcp"
 )
 
 // ntpEpoch is how many seconds NTP time is ahead of Unix time.
@@ -65,30 +63,4 @@ func (c *senderClock) captured(p *syncPoint, timestamp, rate uint32, arrived tim
 		return arrived
 	}
 	return at
-}
-
-// readReports takes the sender reports of one layer, until the connection ends.
-func (u *uplink) readReports(rid string) {
-	buf := make([]byte, 1500)
-	for {
-		var n int
-		var err error
-		if rid == "" {
-			n, _, err = u.receiver.Read(buf)
-		} else {
-			n, _, err = u.receiver.ReadSimulcast(buf, rid)
-		}
-		if err != nil {
-			return
-		}
-		packets, err := rtcp.Unmarshal(buf[:n])
-		if err != nil || u.pub == nil {
-			continue
-		}
-		for _, p := range packets {
-			if r, ok := p.(*rtcp.SenderReport); ok && r.SSRC == u.ssrc {
-				u.feed().sync.Store(&syncPoint{clock: fromNTP(r.NTPTime), timestamp: r.RTPTime})
-			}
-		}
-	}
 }

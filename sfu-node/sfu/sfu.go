@@ -8,8 +8,8 @@
 // as is the roster. The way of a packet is in forward.go; everything else
 // happens at most some times a second for each room.
 //
-// Locks are taken in the order SFU, Room, stream. None is held while something
-// is written to a socket.
+// Locks are taken in the order SFU, Room, intake, stream, egress. None but an
+// intake's is held while something is written to a socket.
 package sfu
 
 import (
@@ -21,6 +21,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -78,10 +79,10 @@ type SFU struct {
 	socket      *socket
 	mux         ice.UDPMux
 	count       Counters
-	burst       *burst.Socket
-	batches     sync.Pool // of *batch
+	bursts      []*burst.Socket // for each socket
+	batches     sync.Pool       // of *batch
+	nextBatch   atomic.Uint32
 	links       links
-	reading     [2048]byte // the report being read; the socket's reader alone uses it
 
 	// turns makes the offers of one participant wait for each other, without
 	// making others wait.
@@ -122,12 +123,15 @@ func New(cfg Config) (*SFU, error) {
 	s := &SFU{
 		cfg: cfg, log: cfg.Log, epoch: time.Now(),
 		certificate: certificate, fingerprint: fingerprint,
-		socket: sock, burst: burst.NewSocket(sock.UDPConn, cfg.Plain),
-		links: links{peers: map[netip.AddrPort]*Peer{}},
-		seed:  maphash.MakeSeed(),
+		socket: sock, seed: maphash.MakeSeed(),
 		rooms: map[string]*Room{}, peers: map[seat]*Peer{},
 	}
-	sock.report = s.report
+	for _, conn := range sock.conns {
+		s.bursts = append(s.bursts, burst.NewSocket(conn, cfg.Plain))
+	}
+	if err := s.read(); err != nil {
+		return nil, errors.Join(fmt.Errorf("sfu: read from the media port: %w", err), sock.Close())
+	}
 	s.mux = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: sock, Logger: quiet{}})
 	return s, nil
 }
