@@ -1,7 +1,9 @@
 package control
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
@@ -187,7 +189,8 @@ func Reconcile(v fleet.View, blocks []fleet.Block, inv events.Inventory, now tim
 		if b.Node != v.Node.ID || b.Generation != v.Node.Generation {
 			continue
 		}
-		for key, rev := range b.Members {
+		for _, key := range slices.Sorted(maps.Keys(b.Members)) {
+			rev := b.Members[key]
 			if events.InventoryPart(string(key), inv.Parts) != inv.Part {
 				continue
 			}
@@ -205,7 +208,9 @@ func Reconcile(v fleet.View, blocks []fleet.Block, inv events.Inventory, now tim
 			}
 		}
 	}
-	for p, rev := range present {
+	byName := func(a, b person) int { return cmp.Or(cmp.Compare(a.room, b.room), cmp.Compare(a.key, b.key)) }
+	for _, p := range slices.SortedFunc(maps.Keys(present), byName) {
+		rev := present[p]
 		if seats[p] || now.Sub(room.Revision(rev).Time()) <= SettleAfter {
 			continue
 		}
