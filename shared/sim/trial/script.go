@@ -144,9 +144,12 @@ func (n *node) isolate(d time.Duration) {
 	})
 }
 
-// settleWithin is how long after the last fault everything must be in order: a
-// little longer than the control plane may suspect itself.
-const settleWithin = 15 * time.Minute
+// settleWithin is how long after the last fault everything must be in order, and
+// doubtsWithin where nodes are dead that the control plane may suspect itself of.
+const (
+	settleWithin = 8 * time.Minute
+	doubtsWithin = 15 * time.Minute
+)
 
 // settle ends the faults. Whoever wants in must get in, then everybody leaves,
 // and everything must be given back.
@@ -166,6 +169,9 @@ func (t *trial) settle() {
 		}
 	}
 	t.pass(settleWithin)
+	if t.watch.dead() {
+		t.pass(doubtsWithin - settleWithin)
+	}
 	t.watch.settled()
 	for _, p := range t.people {
 		p.leave()

@@ -179,6 +179,16 @@ func (w *watch) superseded(p *person) bool {
 	return err == nil && (len(items.Participants) == 0 || items.Participants[0].Session != p.session)
 }
 
+// dead reports whether there are nodes without a lease.
+func (w *watch) dead() (dead bool) {
+	w.t.store.truth.Look(func(c sim.Contents) {
+		for id, n := range c.Nodes {
+			dead = dead || !(fleet.View{Node: n, Beat: c.Beats[id]}).Alive(w.t.now())
+		}
+	})
+	return dead
+}
+
 // settled is called a while after the last fault: who wants in is in, and what
 // the table says is so.
 func (w *watch) settled() {
@@ -191,7 +201,7 @@ func (w *watch) settled() {
 				seated[place{string(p.caller.Room), string(p.caller.Key)}] = p
 				w.seat(c, p)
 			default:
-				w.t.fail("%s is still %s, %s after the last fault", p.label, p.phase, settleWithin)
+				w.t.fail("%s is still %s, long after the last fault", p.label, p.phase)
 			}
 		}
 		for _, b := range c.Blocks {
