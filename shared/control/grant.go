@@ -106,14 +106,18 @@ func (s Seating) question(who seeker, r room.Room, seat room.Load, seats int, fr
 	reachable := slices.ContainsFunc(homes, func(v fleet.View) bool { return !slices.Contains(who.Avoid, v.Node.ID) })
 	// Who is alone on a node that does not answer may leave it for another one.
 	further = len(homes) < set.nodesPerRoom() || !reachable
+	pipes := set.nodesPerRoom() > 1 && len(homes) > 0
+	if pipes && reachable && slices.ContainsFunc(homes, func(v fleet.View) bool { return v.Node.PipePort == 0 }) {
+		further = false // a node of an older kind
+	}
 	pipe := room.Load{}
-	if len(homes) > 0 && set.nodesPerRoom() > 1 {
+	if pipes {
 		pipe = r.Profile.PipeLoad()
 	}
 	shown := slices.Clone(homes)
 	if further {
 		for _, v := range s.Candidates {
-			if !slices.ContainsFunc(homes, func(h fleet.View) bool { return h.Node.ID == v.Node.ID }) {
+			if !slices.ContainsFunc(homes, func(h fleet.View) bool { return h.Node.ID == v.Node.ID }) && (!pipes || !reachable || v.Node.PipePort > 0) {
 				shown = append(shown, v)
 			}
 		}
@@ -171,7 +175,7 @@ func (s Seating) balance(was, next room.Room, loads map[room.NodeID]room.Load, t
 	pipe := was.Profile.PipeLoad()
 	spare := func(id room.NodeID) int {
 		v := s.view(id)
-		if !pipes || v == nil || !v.Takes(now) || slices.Contains(was.Shunned(now), id) {
+		if !pipes || v == nil || !v.Takes(now) || v.Node.PipePort == 0 || slices.Contains(was.Shunned(now), id) {
 			return 0
 		}
 		return pipe.Into(v.Node.Available.Minus(loads[id]))

@@ -110,7 +110,7 @@ func reboot(n fleet.Node, connection string, m events.Hello, now time.Time, welc
 }
 
 func arrived(n fleet.Node, connection string, m events.Hello) fleet.Node {
-	n.Boot, n.Fingerprint, n.Build = m.Boot, m.Fingerprint, m.Build
+	n.Boot, n.Fingerprint, n.Build, n.PipePort = m.Boot, m.Fingerprint, m.Build, m.PipePort
 	n.Addresses = nil
 	for _, a := range m.Addresses {
 		n.Addresses = append(n.Addresses, fleet.Address{IP: a.IP, Port: a.Port, Scope: string(a.Scope)})

@@ -94,6 +94,9 @@ type Node struct {
 	// Connections are the node's sockets by slot.
 	Connections map[int]string
 	Addresses   []Address
+	// PipePort is where other nodes reach it; 0 is a node that takes part in no
+	// room of several nodes.
+	PipePort    int
 	Fingerprint string
 	Build       string
 	// HelloAt is when this generation began.

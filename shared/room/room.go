@@ -125,6 +125,9 @@ type Room struct {
 	// grows whenever they change, and orders what the nodes are told of them.
 	Nodes []NodeRef
 	Epoch int64
+	// Tell are the nodes whose pipes a change of Nodes changed, those that have
+	// left included. It belongs to the change and is not stored.
+	Tell []NodeID `json:"-"`
 	// Revision grows with each write and conditions the next. It begins at the time
 	// at which the room was made, so that it also grows over the end of a room and a
 	// later one of the same name: what was decided of the first never fits the second.
@@ -143,6 +146,7 @@ func (r Room) Clone() Room {
 	r.Losses = append([]Loss(nil), r.Losses...)
 	r.Suspects = append([]Suspect(nil), r.Suspects...)
 	r.Nodes = append([]NodeRef(nil), r.Nodes...)
+	r.Tell = append([]NodeID(nil), r.Tell...)
 	r.Profile.VideoCodecs = append([]string(nil), r.Profile.VideoCodecs...)
 	return r
 }

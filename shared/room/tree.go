@@ -2,6 +2,7 @@ package room
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -14,6 +15,9 @@ type NodeRef struct {
 	// Feeder is the node that this one is joined to; empty for the root, and for
 	// one that could be joined to none: it is joined as soon as that is possible.
 	Feeder NodeID
+	// Since is the room's epoch at which the node's pipes last changed, and so that
+	// of what it was told of them; 0 if it never had any.
+	Since int64 `json:",omitempty"`
 }
 
 // Fanout bounds how many nodes one node feeds for one room. Up to nine nodes are
@@ -95,8 +99,58 @@ func (r Room) Settled(spare Spare, now time.Time) Room {
 	r.Nodes = t.nodes
 	if !slices.Equal(before, r.Nodes) {
 		r.Epoch = max(r.Epoch+1, now.UnixMilli())
+		r.mark(before)
 	}
 	return r
+}
+
+// mark notes which nodes have other pipes than before: they are to be told.
+func (r *Room) mark(before []NodeRef) {
+	was, is := links(before), links(r.Nodes)
+	for i, n := range r.Nodes {
+		if !slices.Equal(was[n.life()], is[n.life()]) {
+			r.Nodes[i].Since = r.Epoch
+			r.Tell = append(r.Tell, n.Node)
+		}
+	}
+	for _, n := range before {
+		if len(was[n.life()]) > 0 && r.NodeRef(n.Node) == nil {
+			r.Tell = append(r.Tell, n.Node)
+		}
+	}
+}
+
+// life is one life of a node.
+type life struct {
+	node       NodeID
+	generation Generation
+}
+
+func (n NodeRef) life() life { return life{n.Node, n.Generation} }
+
+// link is a pipe, as one of its ends sees it.
+type link struct {
+	peer   life
+	feeder bool
+}
+
+// links lists the pipes of each node.
+func links(nodes []NodeRef) map[life][]link {
+	at := map[NodeID]life{}
+	for _, n := range nodes {
+		at[n.Node] = n.life()
+	}
+	out := map[life][]link{}
+	for _, n := range nodes {
+		if f, ok := at[n.Feeder]; ok {
+			out[n.life()] = append(out[n.life()], link{f, true})
+			out[f] = append(out[f], link{n.life(), false})
+		}
+	}
+	for l := range out {
+		slices.SortFunc(out[l], func(a, b link) int { return strings.Compare(string(a.peer.node), string(b.peer.node)) })
+	}
+	return out
 }
 
 // AllPipes counts the room's pipes of each node that has any.

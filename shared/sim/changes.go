@@ -114,7 +114,9 @@ func (s *Store) holdsOnNode(c control.Change) bool {
 func (s *Store) apply(c control.Change) {
 	switch c := c.(type) {
 	case control.PutRoom:
-		s.rooms[c.Room.Name] = c.Room.Clone()
+		r := c.Room.Clone()
+		r.Tell = nil
+		s.rooms[c.Room.Name] = r
 	case control.DeleteRoom:
 		delete(s.rooms, c.Name)
 	case control.PutParticipant:

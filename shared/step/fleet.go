@@ -138,7 +138,7 @@ func (w *World) pass(ctx context.Context) error {
 	ctx, usage := WithUsage(ctx)
 	began := w.Now()
 	plan := control.Launch(p, w.Now(), w.Settings)
-	if err := w.commit(ctx, plan); err != nil {
+	if _, err := w.commit(ctx, plan); err != nil {
 		return err
 	}
 	w.log("launch", 0, began, usage, plan.Decision)
@@ -317,9 +317,10 @@ func (w *World) sweepNode(ctx context.Context, s control.NodeSweep, instances []
 func (w *World) once(ctx context.Context, name string, plan control.Plan) error {
 	ctx, usage := WithUsage(ctx)
 	began := w.Now()
-	err := w.commit(ctx, plan)
+	rooms, err := w.commit(ctx, plan)
 	if errors.Is(err, ErrConflict) {
 		w.log(name, 0, began, usage, control.Decision{Choice: "nothing", Why: "the world has moved on"})
+		w.assign(ctx, rooms)
 		return nil
 	}
 	if err != nil {
@@ -327,5 +328,7 @@ func (w *World) once(ctx context.Context, name string, plan control.Plan) error 
 	}
 	w.log(name, 0, began, usage, plan.Decision)
 	w.keep(ctx, name, plan)
-	return w.tell(ctx, plan)
+	err = w.tell(ctx, plan)
+	w.assign(ctx, rooms)
+	return err
 }

@@ -26,6 +26,8 @@ type lab struct {
 	hello events.Hello
 	nodes int
 	seq   int64
+	// heard is told what nodes are sent besides offers.
+	heard func(node, events.Message)
 }
 
 // newLab returns an empty world whose nodes carry the given number of seats.
@@ -176,6 +178,9 @@ func (l *lab) answers(n node) []events.Offer {
 	for _, m := range l.take(n.connection, events.ToNode) {
 		o, ok := m.(events.Offer)
 		if !ok {
+			if l.heard != nil {
+				l.heard(n, m)
+			}
 			continue
 		}
 		offers = append(offers, o)

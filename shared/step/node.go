@@ -71,12 +71,14 @@ func (w *World) Heartbeat(ctx context.Context, c control.Caller, m events.Heartb
 
 func (w *World) reconcile(ctx context.Context, v fleet.View, inv events.Inventory) error {
 	var missing []control.Member
+	var on []fleet.Block
 	_, err := run(ctx, w, "inventory",
 		func(ctx context.Context, _ bool) ([]fleet.Block, error) {
 			items, err := w.Store.Find(ctx, BlocksOf{v.Node.ID})
 			return items.Blocks, err
 		},
 		func(blocks []fleet.Block) (control.Plan, error) {
+			on = blocks
 			var strays []control.Send
 			missing, strays = control.Reconcile(v, blocks, inv, w.Now())
 			if len(missing)+len(strays) == 0 {
@@ -95,7 +97,10 @@ func (w *World) reconcile(ctx context.Context, v fleet.View, inv events.Inventor
 			},
 			func(s control.Seating) (control.Plan, error) { return control.Missing(s, m, w.Now()), nil })
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return w.reassign(ctx, v, on, inv)
 }
 
 // seatingOf is what freeing a seat needs: participant, room, block and node,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/room"
 )
 
 // World is everything a step touches.
@@ -76,8 +77,9 @@ func run[S any](ctx context.Context, w *World, name string, load func(ctx contex
 			w.log(name, attempt, began, usage, control.Decision{Choice: "refuse", Why: err.Error()})
 			return control.Plan{}, err
 		}
-		err = w.commit(ctx, plan)
+		rooms, err := w.commit(ctx, plan)
 		if errors.Is(err, ErrConflict) {
+			w.assign(ctx, rooms)
 			complete = true
 			continue
 		}
@@ -86,7 +88,9 @@ func run[S any](ctx context.Context, w *World, name string, load func(ctx contex
 		}
 		w.log(name, attempt, began, usage, plan.Decision)
 		w.keep(ctx, name, plan)
-		return plan, w.tell(ctx, plan)
+		err = w.tell(ctx, plan)
+		w.assign(ctx, rooms)
+		return plan, err
 	}
 	w.log(name, maxAttempts, began, usage, control.Decision{Choice: "give up", Why: "conflicts"})
 	err := events.Errorf(events.CodeBusy, "too many do the same at once; try again")
@@ -94,18 +98,21 @@ func run[S any](ctx context.Context, w *World, name string, load func(ctx contex
 	return control.Plan{}, err
 }
 
-// commit makes a plan's commits in order.
-func (w *World) commit(ctx context.Context, plan control.Plan) error {
+// commit makes a plan's commits in order. It returns the rooms whose nodes are to
+// be told of a change, also when a later commit failed.
+func (w *World) commit(ctx context.Context, plan control.Plan) ([]room.Room, error) {
+	var rooms []room.Room
 	for i, c := range plan.Commits {
 		err := w.Store.Commit(ctx, c.Changes)
 		if errors.Is(err, ErrConflict) && c.Optional {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("commit %d of %d (%T): %w", i+1, len(plan.Commits), c.Changes[0], err)
+			return rooms, fmt.Errorf("commit %d of %d (%T): %w", i+1, len(plan.Commits), c.Changes[0], err)
 		}
+		rooms = append(rooms, changed(c)...)
 	}
-	return nil
+	return rooms, nil
 }
 
 // tell does what comes after the commits. All of it is safe to lose, so a
