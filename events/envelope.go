@@ -89,15 +89,18 @@ var borders = map[Border]struct {
 	ToClient: {MaxMessage, map[Action]Message{
 		ActionAnswer: Answer{}, ActionWaiting: Waiting{}, ActionReady: Ready{}, ActionLeft: LeaveDone{}, ActionError: Error{}}},
 	FromNode: {MaxFrame, map[Action]Message{
-		ActionHello: Hello{}, ActionHeartbeat: Heartbeat{}, ActionAnswered: Answered{}, ActionLeft: Left{}, ActionJournal: Journal{}}},
+		ActionHello: Hello{}, ActionHeartbeat: Heartbeat{}, ActionAnswered: Answered{}, ActionLeft: Left{}, ActionJournal: Journal{},
+		ActionModerate: ModerateFor{}}},
 	ToNode: {MaxMessage, map[Action]Message{
 		ActionWelcome: Welcome{}, ActionRenewed: Renewed{}, ActionOffer: Offer{}, ActionRemove: Remove{}, ActionMove: MoveAway{},
-		ActionShutdown: Shutdown{}, ActionAssignment: Assignment{}, ActionError: Error{}}},
+		ActionShutdown: Shutdown{}, ActionAssignment: Assignment{},
+		ActionModerated: Moderated{}, ActionRole: Recast{}, ActionMute: MuteTracks{}, ActionEnd: End{}, ActionError: Error{}}},
 	FromSDK: {MaxChannel, map[Action]Message{
-		ActionTracks: Tracks{}, ActionWant: Want{}, ActionPing: Ping{}, ActionResync: Resync{}, ActionGoodbye: Goodbye{}}},
+		ActionTracks: Tracks{}, ActionWant: Want{}, ActionPing: Ping{}, ActionResync: Resync{}, ActionGoodbye: Goodbye{},
+		ActionModerate: Moderate{}}},
 	ToSDK: {MaxChannel, map[Action]Message{
 		ActionSnapshot: Snapshot{}, ActionDelta: Delta{}, ActionStreams: Streams{}, ActionSpeakers: Speakers{},
-		ActionPong: Pong{}, ActionMove: Move{}, ActionClosing: Closing{}, ActionError: Error{}}},
+		ActionPong: Pong{}, ActionMove: Move{}, ActionClosing: Closing{}, ActionModerated: Done{}, ActionMute: Muted{}, ActionError: Error{}}},
 	FromBus: {MaxMessage, map[Action]Message{ActionSweep: Sweep{}, ActionCapacity: CapacityRequested{}}},
 }
 

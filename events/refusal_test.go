@@ -293,7 +293,7 @@ func TestEveryValueIsBounded(t *testing.T) {
 	mayBeLong := map[string]bool{"Answer.answer": true, "Answered.answer": true, "Renewed.token": true} // bounded by more
 	mayHaveControls := map[string]bool{
 		"Offer.person.metadata": true, "Snapshot.members.0.metadata": true, "Delta.changed.0.metadata": true,
-		"Error.text": true, "Closing.text": true, "CapacityRequested.reason": true,
+		"Error.text": true, "Closing.text": true, "Moderated.fault.text": true, "CapacityRequested.reason": true,
 	}
 	for _, b := range allBorders {
 		for _, m := range events.Messages(b) {

@@ -65,6 +65,7 @@ export const toClientActions = [
 /** What the SDK may send over the data channel. */
 export type FromSDK =
   | Goodbye
+  | Moderate
   | Ping
   | Resync
   | Tracks
@@ -73,6 +74,7 @@ export type FromSDK =
 /** The actions of FromSDK. */
 export const fromSDKActions = [
   "goodbye",
+  "moderate",
   "ping",
   "resync",
   "tracks",
@@ -84,7 +86,9 @@ export type ToSDK =
   | Closing
   | Delta
   | Error
+  | Done
   | Move
+  | Muted
   | Pong
   | Snapshot
   | Speakers
@@ -95,7 +99,9 @@ export const toSDKActions = [
   "closing",
   "delta",
   "error",
+  "moderated",
   "move",
+  "mute",
   "pong",
   "snapshot",
   "speakers",
@@ -227,6 +233,22 @@ export interface Goodbye {
   v: typeof Version;
 }
 
+/**
+ * Moderate asks the node to do something to somebody. It takes a token with
+ * roomAdmin, except to demote oneself. The node answers with Done or an
+ * Error with the same id.
+ */
+export interface Moderate {
+  action: "moderate";
+  v: typeof Version;
+  id: string;
+  deed: Deed;
+  /** Participant is whom it is about; empty for the room. */
+  participant?: string;
+  /** Sources are what to mute. */
+  sources?: Source[];
+}
+
 /** Ping asks for a Pong with the same number. */
 export interface Ping {
   action: "ping";
@@ -288,6 +310,18 @@ export interface Delta {
   gone?: string[];
 }
 
+/** Done says that what was asked is done, or is being done. */
+export interface Done {
+  action: "moderated";
+  v: typeof Version;
+  id: string;
+  /**
+   * Moving says that a promoted participant has to change nodes first: the new
+   * role comes with the new home.
+   */
+  moving?: boolean;
+}
+
 /**
  * Move asks the SDK to join again, naming this session in Join.From, and to
  * keep this connection until it stands on its new home.
@@ -300,6 +334,13 @@ export interface Move {
    * participant, for the new home to begin with; 0 is unknown.
    */
   receiveKbps?: number;
+}
+
+/** Muted tells the SDK that sources of its own were switched off by somebody else. */
+export interface Muted {
+  action: "mute";
+  v: typeof Version;
+  sources: Source[];
 }
 
 /** Pong answers Ping. */
@@ -446,6 +487,26 @@ export type WaitStage =
   /** the instance exists and starts the node */
   | "booting";
 
+/** Deed is what a Moderate does. */
+export type Deed =
+  /** to publisher */
+  | "promote"
+  /** to viewer; everybody may demote themselves */
+  | "demote"
+  /** sources are switched off; their owner may switch them on again */
+  | "mute"
+  /** out of the room; the session is void */
+  | "remove"
+  /** everybody is disconnected, and the room's declaration is forgotten */
+  | "end";
+
+/** Source is what a track shows or carries. */
+export type Source =
+  | "microphone"
+  | "camera"
+  | "screen"
+  | "screen_audio";
+
 /** Track is one of the sender's tracks as it is now. */
 export interface Track {
   source: Source;
@@ -510,10 +571,3 @@ export interface Stream {
   /** Paused publications have no layer small enough for the receiver's network. */
   paused?: boolean;
 }
-
-/** Source is what a track shows or carries. */
-export type Source =
-  | "microphone"
-  | "camera"
-  | "screen"
-  | "screen_audio";

@@ -67,6 +67,8 @@ const toSDK: Checks<events.ToSDK> = {
   pong: object<events.Pong>({ action: oneOf("pong"), v, n: integer }),
   move: object<events.Move>({ action: oneOf("move"), v, receiveKbps: optional(integer) }),
   closing: object<events.Closing>({ action: oneOf("closing"), v, code, text: optional(string) }),
+  moderated: object<events.Done>({ action: oneOf("moderated"), v, id: string, moving: optional(flag) }),
+  mute: object<events.Muted>({ action: oneOf("mute"), v, sources: arrayOf(source) }),
   error,
 };
 
