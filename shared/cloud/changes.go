@@ -169,9 +169,16 @@ func blockWrite(c control.Change) (write, bool, error) {
 		return w, true, nil
 	case control.ShrinkBlock:
 		i, err := encodeBlock(c.Block)
-		return write{key: blockKey(c.Block.Room, c.Block.Index), update: "SET #n = :n, #d = :d",
+		w := write{key: blockKey(c.Block.Room, c.Block.Index), update: "SET #n = :n, #d = :d",
 			cond:   "#g = :g AND #n = :from AND size(#m) <= :n AND attribute_not_exists(#z)",
-			values: item{":g": num(c.Block.Generation), ":from": num(c.From), ":n": num(c.Block.Seats), ":d": i[attrDoc]}}, true, err
+			values: item{":g": num(c.Block.Generation), ":from": num(c.From), ":n": num(c.Block.Seats), ":d": i[attrDoc]}}
+		if c.Member != "" {
+			w.k = string(c.Member)
+			w.update += " REMOVE #m.#k"
+			w.cond = "#g = :g AND #n = :from AND size(#m) <= :most AND #m.#k = :r AND attribute_not_exists(#z)"
+			w.values[":most"], w.values[":r"] = num(c.Block.Seats+1), num(c.If)
+		}
+		return w, true, err
 	case control.DropBlock:
 		return write{key: blockKey(c.Room, c.Index), cond: "#g = :g", values: item{":g": num(c.Generation)}}, true, nil
 	case control.TakeSeat:

@@ -102,9 +102,18 @@ func encodeRoom(r room.Room) (item, error) {
 // one's revision known.
 const participantLasts = 7 * 24 * time.Hour
 
+// removedLasts is for how long it is remembered whose session was removed.
+const removedLasts = 24 * time.Hour
+
 func encodeParticipant(p room.Participant) (item, error) {
-	return encode(participantKey(p.Room, p.Key), p, item{
-		attrRevision: num(p.Revision), attrTTL: num(p.SeatedAt.Add(participantLasts).Unix())})
+	ttl := p.SeatedAt.Add(participantLasts)
+	if !p.Removed.IsZero() {
+		ttl = p.Removed.Add(removedLasts)
+		if p.Barred.After(ttl) {
+			ttl = p.Barred
+		}
+	}
+	return encode(participantKey(p.Room, p.Key), p, item{attrRevision: num(p.Revision), attrTTL: num(ttl.Unix())})
 }
 
 func encodeBlock(b fleet.Block) (item, error) {

@@ -46,22 +46,31 @@ func (s Seating) homes(now time.Time) []fleet.View {
 // serve p; where there is none the room, or its stage, is full.
 func (s Seating) grant(who seeker, p room.Participant, now time.Time, set Settings) (room.BlockRef, grant, error) {
 	was := room.New(who.Room, set.Region, set.Profile, now)
-	var revision int64
 	if s.Room != nil {
-		was, revision = *s.Room, s.Room.Revision
+		was = *s.Room
 	}
-	r := was
-	seats := min(max(4, r.GrantedTo(who.Role)), fleet.MaxBlockSeats, r.SeatsLeft)
+	seats := min(max(4, was.GrantedTo(who.Role)), fleet.MaxBlockSeats, was.SeatsLeft)
 	if who.Role != room.Viewer {
-		seats = min(seats, r.StageLeft())
+		seats = min(seats, was.StageLeft())
 	}
 	var from *transfer
 	if seats < 1 {
 		var err error
-		if from, err = s.transfer(r, who.Role, now); err != nil {
+		if from, err = s.transfer(was, who.Role, now); err != nil {
 			return room.BlockRef{}, grant{}, err
 		}
-		r, seats = from.room, from.seats
+		seats = from.seats
+	}
+	return s.claim(who, p, was, seats, from, now, set)
+}
+
+// claim claims a new block of seats, which come out of another block where from
+// says so, with p as its first member.
+func (s Seating) claim(who seeker, p room.Participant, was room.Room, seats int, from *transfer,
+	now time.Time, set Settings) (room.BlockRef, grant, error) {
+	r := was
+	if from != nil {
+		r = from.room
 	}
 	seatLoad := r.Profile.SeatLoad(who.Role)
 	q, further := s.question(who, was, seatLoad, seats, from, now, set)
@@ -81,7 +90,7 @@ func (s Seating) grant(who seeker, p room.Participant, now time.Time, set Settin
 	if len(q.Home) > 0 && !home && set.nodesPerRoom() > 1 && next.Pipes(ref.Node) == 0 {
 		return room.BlockRef{}, grant{}, s.noFeeder()
 	}
-	changes = append(append(more, changes...), PutRoom{next, revision}, PutBlock{block})
+	changes = append(append(more, changes...), PutRoom{next, was.Revision}, PutBlock{block})
 	return ref, grant{commit: Commit{Changes: changes}, node: node, why: whyThere(from, home, len(q.Home)), asked: q, choice: choice}, nil
 }
 

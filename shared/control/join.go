@@ -24,7 +24,7 @@ type JoinEvent struct {
 // retry costs nothing. Another session of the same participant takes the seat
 // over with a higher revision.
 func Join(s Seating, e JoinEvent, now time.Time, set Settings) (Plan, error) {
-	role, err := e.Caller.Role(e.Message.Role)
+	role, err := s.role(e, now)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -56,6 +56,21 @@ func Join(s Seating, e JoinEvent, now time.Time, set Settings) (Plan, error) {
 	}
 	st.note(plan.Decision.Inputs)
 	return plan, nil
+}
+
+// role is what the caller joins as: what its token and its wish say, unless
+// somebody has given it another role.
+func (s Seating) role(e JoinEvent, now time.Time) (room.Role, error) {
+	role, err := e.Caller.Role(e.Message.Role)
+	p := s.Participant
+	switch {
+	case p == nil:
+	case now.Before(p.Barred):
+		return "", events.Errorf(events.CodeRemoved, "the participant was removed from the room, and may come back at %s", p.Barred.UTC().Format(time.RFC3339))
+	case p.Cast != "":
+		return p.Cast, nil
+	}
+	return role, err
 }
 
 func offer(st seated, e JoinEvent) Send {

@@ -16,7 +16,7 @@ func Leave(s Seating, c Caller, m events.Leave, now time.Time) (Plan, error) {
 	if s.Wait != nil && s.Wait.Session == m.Session {
 		plan.Commits = append(plan.Commits, One(DeleteWait{s.Wait.Region, s.Wait.Room, s.Wait.Key, m.Session}))
 	}
-	if s.Participant != nil && s.Participant.Session == m.Session {
+	if s.Participant != nil && s.Participant.Session == m.Session && s.Participant.Removed.IsZero() {
 		p := *s.Participant
 		plan.Commits = append(plan.Commits, s.free(p, now)...) // or the held session's again
 		if b := s.block(p.Block); b != nil {

@@ -20,12 +20,14 @@ import (
 // continue a session that another has taken the place of is told so.
 func (who seeker) follow(prev room.Participant) (held room.Held, err error) {
 	switch {
+	case !prev.Removed.IsZero() && (prev.Session == who.Session || prev.Session == who.From):
+		return room.Held{}, events.Errorf(events.CodeRemoved, "this session was removed from the room")
 	case prev.Revision == 0 || prev.Session == who.Session:
 		return prev.Held, nil
 	case who.From == "":
 		return room.Held{}, nil
 	case prev.Session == who.From:
-		return room.Held{Session: prev.Session, Revision: prev.Revision, Block: prev.Block}, nil
+		return room.Held{Session: prev.Session, Revision: prev.Revision, Block: prev.Block, Role: prev.Role}, nil
 	case prev.Held.Session == who.From:
 		return prev.Held, nil
 	}

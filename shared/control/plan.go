@@ -136,10 +136,13 @@ type (
 	}
 	// ShrinkBlock takes free seats out of a block, which becomes Block: if it has
 	// the generation, had From seats, is not sealed, and no more sit in it than
-	// Block has seats. Who sits in it does not change.
+	// Block has seats. Who sits in it does not change, except for Member, if named,
+	// who must sit there with revision If and leaves it.
 	ShrinkBlock struct {
-		Block fleet.Block
-		From  int
+		Block  fleet.Block
+		From   int
+		Member room.Key
+		If     room.Revision
 	}
 	// DropBlock removes a block of a dead life of a node, with whoever sits in it,
 	// if it has the generation.

@@ -109,7 +109,7 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	}
 	out := seated{profile: set.Profile}
 	p := room.Participant{Room: who.Room, Key: who.Key, Identity: who.Identity, Name: who.Name, Role: who.Role,
-		Session: who.Session, Revision: prev.Revision.Next(now), SeatedAt: now}
+		Session: who.Session, Revision: prev.Revision.Next(now), SeatedAt: now, Cast: prev.Cast}
 	if prev.Session == who.Session && prev.Revision > 0 {
 		p.Revision, p.SeatedAt = prev.Revision, prev.SeatedAt
 	}

@@ -23,6 +23,27 @@ type transfer struct {
 	load room.Load
 	// room is the room after they left.
 	room room.Room
+	// member, with revision, is who leaves the block together with its seat, if
+	// anybody does.
+	member   room.Key
+	revision room.Revision
+}
+
+// convert takes the seat that somebody sits on out of its block, with whoever
+// sits there, so that it can be granted for the other role. A block that nobody
+// else sits in goes whole.
+func (s Seating) convert(r room.Room, b fleet.Block, key room.Key) *transfer {
+	t := &transfer{block: b, seats: 1, member: key, revision: b.Members[key]}
+	if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {
+		t.node = v
+	}
+	if len(b.Members) == 1 {
+		t.seats, t.load, t.room = b.Seats, b.Load, r.WithoutBlock(b.Index)
+		return t
+	}
+	t.load = r.Profile.SeatLoad(b.Role)
+	t.room = r.WithSeats(b.Index, b.Seats-1, len(b.Members)-1 >= b.Seats-1)
+	return t
 }
 
 // transfer finds free seats of the room for a role that cannot be sat on where
@@ -35,16 +56,16 @@ func (s Seating) transfer(r room.Room, role room.Role, now time.Time) (*transfer
 		return nil, ErrLookAgain
 	}
 	onStage := role != room.Viewer
-	stageFull := onStage && r.StageLeft() < 1
+	noStage := onStage && r.StageLeft() < 1
 	var from []fleet.Block
 	for _, b := range s.Blocks {
-		if b.Free() > 0 && r.Ref(b.Index) != nil && (!stageFull || b.For(room.Publisher)) {
+		if b.Free() > 0 && r.Ref(b.Index) != nil && (!noStage || b.For(room.Publisher)) {
 			from = append(from, b)
 		}
 	}
 	if len(from) == 0 {
-		if stageFull && (r.SeatsLeft > 0 || s.seatsFree() > 0) {
-			return nil, events.Errorf(events.CodeStageFull, "the stage is full: it takes %d publishers; joining as a viewer is possible", r.Profile.MaxPublishers)
+		if noStage && (r.SeatsLeft > 0 || s.seatsFree() > 0) {
+			return nil, stageFull(r)
 		}
 		return nil, events.Errorf(events.CodeRoomFull, "the room is full: it takes %d participants", r.Profile.MaxParticipants)
 	}
@@ -63,6 +84,10 @@ func (s Seating) transfer(r room.Room, role room.Role, now time.Time) (*transfer
 	t.load = r.Profile.SeatLoad(b.Role).Times(t.seats)
 	t.room = r.WithSeats(b.Index, left, len(b.Members) >= left)
 	return t, nil
+}
+
+func stageFull(r room.Room) error {
+	return events.Errorf(events.CodeStageFull, "the stage is full: it takes %d publishers; joining as a viewer is possible", r.Profile.MaxPublishers)
 }
 
 // seatsFree counts the free seats of all blocks.
@@ -100,8 +125,8 @@ func (t *transfer) changes(loads map[room.NodeID]room.Load) []Change {
 	}
 	left := b.Seats - t.seats
 	if left == 0 {
-		return []Change{DeleteBlock{Room: b.Room, Index: b.Index, Generation: b.Generation}}
+		return []Change{DeleteBlock{b.Room, b.Index, b.Generation, t.member, t.revision}}
 	}
 	b.Seats, b.Load, b.Members = left, b.Load.Minus(t.load), nil
-	return []Change{ShrinkBlock{Block: b, From: t.block.Seats}}
+	return []Change{ShrinkBlock{Block: b, From: t.block.Seats, Member: t.member, If: t.revision}}
 }

@@ -46,6 +46,13 @@ type Participant struct {
 	// Held is the seat of the session that the present one continues; the zero
 	// value is none.
 	Held Held
+	// Cast is the role that somebody gave the participant while it is in the room;
+	// it stands against what the token says. Empty is none.
+	Cast Role `json:",omitempty"`
+	// Removed, when set, says that the participant was put out then: it has no seat,
+	// and Session is void. Nobody joins as it before Barred.
+	Removed time.Time `json:",omitzero"`
+	Barred  time.Time `json:",omitzero"`
 }
 
 // Held is the seat of a session whose connection goes on until the one that
@@ -54,12 +61,16 @@ type Held struct {
 	Session  string
 	Revision Revision
 	Block    int
+	Role     Role `json:",omitempty"`
 }
 
 // Back returns the participant as it is when the held session is the present one
 // again.
 func (p Participant) Back() Participant {
 	p.Session, p.Revision, p.Block = p.Held.Session, p.Held.Revision, p.Held.Block
+	if p.Held.Role != "" {
+		p.Role = p.Held.Role
+	}
 	p.Held = Held{}
 	return p
 }

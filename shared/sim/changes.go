@@ -32,7 +32,11 @@ func (s *Store) holds(c control.Change) bool {
 		return ok && b.Generation == c.Generation && (len(b.Members) == 0 || len(b.Members) == 1 && sits && rev == c.If)
 	case control.ShrinkBlock:
 		b, ok := s.blocks[blockKey(c.Block)]
-		return ok && b.Generation == c.Block.Generation && b.Seats == c.From && !b.Sealed && len(b.Members) <= c.Block.Seats
+		stay := len(b.Members)
+		if rev, sits := b.Members[c.Member]; c.Member != "" {
+			ok, stay = ok && sits && rev == c.If, stay-1
+		}
+		return ok && b.Generation == c.Block.Generation && b.Seats == c.From && !b.Sealed && stay <= c.Block.Seats
 	case control.DropBlock:
 		b, ok := s.blocks[step.BlockKey{Room: c.Room, Index: c.Index}]
 		return ok && b.Generation == c.Generation
@@ -134,6 +138,7 @@ func (s *Store) apply(c control.Change) {
 	case control.ShrinkBlock:
 		b := cloneBlock(c.Block)
 		b.Members = s.blocks[blockKey(b)].Members
+		delete(b.Members, c.Member)
 		s.blocks[blockKey(b)] = b
 	case control.DropBlock:
 		delete(s.blocks, step.BlockKey{Room: c.Room, Index: c.Index})

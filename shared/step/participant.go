@@ -19,7 +19,11 @@ func (w *World) Join(ctx context.Context, c control.Caller, m events.Join) error
 		func(ctx context.Context, complete bool) (control.Seating, error) {
 			if complete {
 				spread = w.Spread()
-				return w.seating(ctx, c.Room, c.Key, role)
+				s, err := w.seating(ctx, c.Room, c.Key, role)
+				if p := s.Participant; err == nil && p != nil && p.Cast != "" && p.Cast != role {
+					s.Candidates, err = w.candidates(ctx, s.Room, p.Cast)
+				}
+				return s, err
 			}
 			return w.glance(ctx, c.Room, role, spread)
 		},

@@ -29,6 +29,7 @@ func Run(t *testing.T, make func(t *testing.T) step.Store) {
 		"seats":        (*suite).seats,
 		"blocks":       (*suite).blocks,
 		"shrinking":    (*suite).shrinking,
+		"leaving":      (*suite).leaving,
 		"nodes":        (*suite).nodes,
 		"states":       (*suite).states,
 		"beats":        (*suite).beats,

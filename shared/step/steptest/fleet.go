@@ -225,3 +225,24 @@ func (s *suite) race(n int, change func(i int) control.Change) int {
 	}
 	return won
 }
+
+// leaving shrinks a block together with somebody's leaving it.
+func (s *suite) leaving() {
+	b := s.block(0, 3, map[room.Key]room.Revision{"a": 1, "b": 2, "c": 3})
+	s.does("create", control.PutBlock{Block: b})
+	to := func(seats, from int, key room.Key, rev room.Revision) control.Change {
+		after := b
+		after.Seats, after.Members, after.Load = seats, nil, room.Load{Kbps: int64(seats) * 100}
+		return control.ShrinkBlock{Block: after, From: from, Member: key, If: rev}
+	}
+	s.conflicts("shrink under a full block without anybody leaving", to(2, 3, "", 0))
+	s.conflicts("leave as another session", to(2, 3, "b", 1))
+	s.conflicts("leave without sitting there", to(2, 3, "d", 2))
+	s.conflicts("leave with one who stays without a seat", to(1, 3, "b", 2))
+	s.conflicts("leave a block of another size", to(2, 4, "b", 2))
+	s.does("leave with the seat", to(2, 3, "b", 2))
+	b.Seats, b.Load = 2, room.Load{Kbps: 200}
+	b.Members = map[room.Key]room.Revision{"a": 1, "c": 3}
+	s.same("left", []fleet.Block{b}, s.get(step.BlockKey{Room: b.Room, Index: 0}).Blocks)
+	s.conflicts("leave again", to(1, 2, "b", 2))
+}
