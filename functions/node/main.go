@@ -14,5 +14,5 @@ import (
 func main() {
 	config, secrets := wire.MustLoad(context.Background(), "node", cloud.RootParameter)
 	world := config.World(secrets.Root)
-	lambda.Start(wire.Serve(world, secrets.Root, routes{world}.handle))
+	lambda.Start(wire.Serve(world, secrets.Root, routes{world, secrets.Root}.handle))
 }

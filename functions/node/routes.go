@@ -9,9 +9,13 @@ import (
 	"github.com/spillway-sfu/spillway/functions/wire"
 	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/step"
+	"github.com/spillway-sfu/spillway/shared/token"
 )
 
-type routes struct{ world *step.World }
+type routes struct {
+	world *step.World
+	root  token.Root
+}
 
 // handle serves one call of a node. What a message says of its sender must be
 // what the node's token says.
@@ -35,6 +39,8 @@ func (r routes) handle(ctx context.Context, c wire.Call) error {
 		return r.world.Answered(ctx, c.Caller, m)
 	case events.Left:
 		return r.world.Left(ctx, c.Caller, m)
+	case events.ModerateFor:
+		return r.world.ModerateFor(ctx, c.Caller, m, room.Key(r.root.ParticipantKey(m.Room, m.Participant)))
 	case events.Journal:
 		r.journal(ctx, m)
 		return nil
@@ -56,6 +62,8 @@ func sender(message events.Message) room.NodeID {
 	case events.Left:
 		return room.NodeID(m.Node)
 	case events.Journal:
+		return room.NodeID(m.Node)
+	case events.ModerateFor:
 		return room.NodeID(m.Node)
 	}
 	return ""

@@ -15,7 +15,7 @@ import (
 
 func TestJournalIsWrittenToTheFunctionsLog(t *testing.T) {
 	var out bytes.Buffer
-	r := routes{&step.World{Log: slog.New(slog.NewJSONHandler(&out, nil))}}
+	r := routes{world: &step.World{Log: slog.New(slog.NewJSONHandler(&out, nil))}}
 	body, err := json.Marshal(events.Journal{Header: events.Head(events.ActionJournal), Node: "n-1", Generation: 2, Dropped: 4, Lines: []events.JournalLine{
 		{AtMs: 1, Level: "ERROR", Text: `{"msg":"cannot go on"}`}, {AtMs: 2, Level: "odd", Text: `{"cut of`}}})
 	if err != nil {

@@ -32,6 +32,9 @@ var statuses = map[events.Code]int{
 	events.CodeBadJSON:      http.StatusBadRequest,
 	events.CodeTooLarge:     http.StatusRequestEntityTooLarge,
 	events.CodeBusy:         http.StatusServiceUnavailable,
+	events.CodeStageFull:    http.StatusConflict,
+	events.CodeRoomFull:     http.StatusConflict,
+	events.CodeNoCapacity:   http.StatusServiceUnavailable,
 }
 
 // serve answers one request; errors are events.Error in JSON.
@@ -65,6 +68,11 @@ func (a api) route(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any, 
 	if id, ok := strings.CutSuffix(path, "/drain"); ok && strings.HasPrefix(id, "nodes/") {
 		return a.drain(ctx, r, room.NodeID(strings.TrimPrefix(id, "nodes/")))
 	}
+	if m := r.RequestContext.HTTP.Method; m == http.MethodPatch || m == http.MethodDelete {
+		if name, ok := strings.CutPrefix(path, "rooms/"); ok {
+			return a.moderate(ctx, r, name)
+		}
+	}
 	switch m := r.RequestContext.HTTP.Method; {
 	case m == http.MethodPost && path == "rooms":
 		return a.declare(ctx, r)
@@ -89,7 +97,7 @@ func (a api) route(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any, 
 	return nil, errNoSuchPath
 }
 
-var errNoSuchPath = events.Errorf(events.CodeNotFound, "no such path: there are /v1/rooms, /v1/rooms/{room}, /v1/nodes, /v1/overview and POST /v1/nodes/{id}/drain")
+var errNoSuchPath = events.Errorf(events.CodeNotFound, "no such path: there are /v1/rooms, /v1/rooms/{room}, /v1/rooms/{room}/participants/{identity}, /v1/nodes, /v1/overview and POST /v1/nodes/{id}/drain")
 
 // authorized compares the key with every valid one in constant time.
 func (a api) authorized(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) bool {

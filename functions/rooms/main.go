@@ -12,7 +12,7 @@ import (
 )
 
 func main() {
-	config, vault := wire.MustLoad(context.Background(), "rooms", cloud.APIKeysParameter)
+	config, vault := wire.MustLoad(context.Background(), "rooms", cloud.APIKeysParameter, cloud.RootParameter)
 	world := config.World(vault.Root)
 	lambda.Start(api{world, vault, config.Log}.serve)
 }

@@ -170,7 +170,7 @@ func (l *local) startFunctions() error {
 		Stage: stage, Domain: l.base(), APIID: "local", Region: region, Account: account, Authorizer: "authorize",
 		Routes: map[string]string{
 			"join": "participant", "leave": "participant", "$default": "participant", "$disconnect": "participant",
-			"hello": "node", "heartbeat": "node", "answered": "node", "left": "node", "journal": "node",
+			"hello": "node", "heartbeat": "node", "answered": "node", "left": "node", "journal": "node", "moderate": "node",
 		},
 		Credentials: credentials, Log: l.log, Seed: uint64(time.Now().UnixNano()),
 	})

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	lambda "github.com/aws/aws-lambda-go/events"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/functions/wire"
+	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/room"
+	"github.com/spillway-sfu/spillway/shared/step"
+	"github.com/spillway-sfu/spillway/shared/token"
+)
+
+func (a api) asks(t *testing.T, method, path, query, body string) (int, string) {
+	t.Helper()
+	r := lambda.APIGatewayV2HTTPRequest{RawPath: path, Body: body, Headers: map[string]string{"authorization": "Bearer key"}}
+	r.RequestContext.HTTP.Method = method
+	if query != "" {
+		r.QueryStringParameters = map[string]string{"barSeconds": query}
+	}
+	response, err := a.serve(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, response.Body
+}
+
+func TestModeratesParticipants(t *testing.T) {
+	a, w := office()
+	root := token.Root(strings.Repeat("r", token.RootSize))
+	a.vault = wire.Hold(wire.Secrets{APIKeys: []string{"key"}, Root: root})
+	key := room.Key(root.ParticipantKey("all/hands", "eve/1"))
+	profile := room.Default()
+	profile.MaxPublishers, profile.MaxParticipants = 1, 2
+	load := profile.SeatLoad(room.Viewer).Times(2)
+	capacity := profile.SeatLoad(room.Publisher).Times(9)
+	r := room.New("all/hands", "eu-north-1", profile, now).WithBlock(room.BlockRef{Index: 0, Node: "n-1", Generation: 1, Seats: 2, Role: room.Viewer})
+	rev := room.Revision(7)
+	for _, c := range []control.Change{
+		control.PutNode{Node: fleet.Node{ID: "n-1", State: fleet.Ready, Generation: 1, Region: "eu-north-1", Capacity: capacity, Available: capacity.Minus(load), Connections: map[int]string{0: "c-n"}}},
+		control.PutBeat{Node: "n-1", Beat: fleet.Beat{Generation: 1, Seq: 1, LeaseUntil: now.Add(fleet.LeaseLasts)}},
+		control.PutRoom{Room: r},
+		control.PutBlock{Block: fleet.Block{Room: "all/hands", Node: "n-1", Generation: 1, Seats: 2, Role: room.Viewer, Load: load, Members: map[room.Key]room.Revision{key: rev}}},
+		control.PutParticipant{Participant: room.Participant{Room: "all/hands", Key: key, Identity: "eve/1", Role: room.Viewer, Session: "session-1", Revision: rev, SeatedAt: now}},
+	} {
+		if err := w.Store.Commit(t.Context(), []control.Change{c}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const eve = "/v1/rooms/all/hands/participants/eve/1"
+	for _, c := range []struct {
+		method, path, query, body string
+		status                    int
+		words                     string
+	}{
+		{"PATCH", eve, "", `{"role":"king"}`, 400, "expected publisher or viewer"},
+		{"PATCH", eve, "", `{}`, 400, "nothing to change"},
+		{"PATCH", eve, "", `{"mute":["nose"]}`, 400, "not a source"},
+		{"PATCH", eve, "", `{"mute":[]}`, 400, "0 entries"},
+		{"PATCH", "/v1/rooms/all/hands", "", `{}`, 405, "PATCH"},
+		{"PATCH", "/v1/rooms/all/hands/participants/bob", "", `{"role":"viewer"}`, 404, "no such participant"},
+		{"PATCH", eve, "", `{"role":"publisher","mute":["microphone"]}`, 200, `"identity":"eve/1"`},
+		{"DELETE", eve, "-1", ``, 400, "barSeconds"},
+		{"DELETE", eve, "60", ``, 200, `"identity":"eve/1"`},
+		{"DELETE", "/v1/rooms/none", "", ``, 404, "no such room"},
+		{"DELETE", "/v1/rooms/", "", ``, 405, ""},
+	} {
+		if status, body := a.asks(t, c.method, c.path, c.query, c.body); status != c.status || !strings.Contains(body, c.words) {
+			t.Errorf("%s %s %s: %d %s, want %d with %q", c.method, c.path, c.body, status, body, c.status, c.words)
+		}
+	}
+	mail, err := w.Mail.Take("c-n", events.ToNode)
+	if err != nil || len(mail) != 3 {
+		t.Fatalf("the node was told %v, %v", mail, err)
+	}
+	if m, ok := mail[0].(events.Recast); !ok || m.Role != events.Publisher || m.Key != string(key) {
+		t.Errorf("first %+v", mail[0])
+	}
+	if m, ok := mail[1].(events.MuteTracks); !ok || len(m.Sources) != 1 {
+		t.Errorf("then %+v", mail[1])
+	}
+	if m, ok := mail[2].(events.Remove); !ok || m.Code != events.CodeRemoved || m.Revision != int64(rev) {
+		t.Errorf("then %+v", mail[2])
+	}
+	items, err := w.Store.Get(t.Context(), true, step.ParticipantKey{Room: "all/hands", Key: key})
+	if err != nil || len(items.Participants) != 1 || !items.Participants[0].Barred.Equal(now.Add(60e9)) {
+		t.Errorf("%+v, %v", items.Participants, err)
+	}
+	if status, _ := a.asks(t, http.MethodGet, eve, "", ""); status != 404 {
+		t.Errorf("GET of a participant: %d", status)
+	}
+}
