@@ -79,7 +79,8 @@ func run(ctx context.Context, cfg config) error {
 	var control *agent.Agent
 	media, err := sfu.New(sfu.Config{
 		Node: cfg.node, Addresses: cfg.addresses, Port: cfg.port, Log: log,
-		Left: func(d sfu.Departure) { control.Left(d) },
+		Left:     func(d sfu.Departure) { control.Left(d) },
+		Moderate: func(m events.ModerateFor) { control.Moderate(m) },
 	})
 	if err != nil {
 		return err

@@ -40,6 +40,14 @@ type Media interface {
 	Remove(room, key string, revision int64, code events.Code) (absent bool)
 	// Move is [sfu.SFU.Move].
 	Move(room string, keys []string)
+	// Recast is [sfu.SFU.Recast].
+	Recast(room, key string, revision int64, role events.Role)
+	// MuteTracks is [sfu.SFU.MuteTracks].
+	MuteTracks(room, key string, sources []events.Source)
+	// End is [sfu.SFU.End].
+	End(room string, code events.Code)
+	// Moderated is [sfu.SFU.Moderated].
+	Moderated(m events.Moderated)
 	// Report is [sfu.SFU.Report].
 	Report() sfu.Report
 }
@@ -252,6 +260,8 @@ func (a *Agent) take(l *link, raw []byte) {
 		if a.ours(m.Generation, m.Action) {
 			a.media.Move(m.Room, m.Keys)
 		}
+	case events.Recast, events.MuteTracks, events.End, events.Moderated:
+		a.moderate(m)
 	case events.Shutdown:
 		if m.Generation == 0 || a.ours(m.Generation, m.Action) {
 			a.end(fmt.Errorf("%w: %s", ErrShutdown, m.Code))

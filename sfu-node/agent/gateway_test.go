@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -190,6 +191,7 @@ type fakeMedia struct {
 	joins   []events.Offer
 	removes []string
 	moves   []string
+	deeds   []string
 	answer  string
 	err     error
 	absent  bool
@@ -218,6 +220,24 @@ func (f *fakeMedia) Move(room string, keys []string) {
 	defer f.mu.Unlock()
 	f.moves = append(f.moves, room+"/"+strings.Join(keys, ","))
 }
+
+func (f *fakeMedia) did(what ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.deeds = append(f.deeds, fmt.Sprintln(what...))
+}
+
+func (f *fakeMedia) Recast(room, key string, revision int64, role events.Role) {
+	f.did("recast", room, key, revision, role)
+}
+
+func (f *fakeMedia) MuteTracks(room, key string, sources []events.Source) {
+	f.did("mute", room, key, sources)
+}
+
+func (f *fakeMedia) End(room string, code events.Code) { f.did("end", room, code) }
+
+func (f *fakeMedia) Moderated(m events.Moderated) { f.did("moderated", m.Room, m.By, m.ID) }
 
 func (f *fakeMedia) Report() sfu.Report {
 	f.mu.Lock()

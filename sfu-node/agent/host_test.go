@@ -1,11 +1,15 @@
 package agent
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/spillway-sfu/spillway/events"
 )
 
 // metadata is an instance metadata service that answers as EC2's does.
@@ -94,5 +98,39 @@ func TestMoveAwayReachesTheMedia(t *testing.T) {
 	}
 	if len(media.moves) != 1 || media.moves[0] != "lounge/k2" {
 		t.Errorf("moved %v", media.moves)
+	}
+}
+
+func TestDeedsReachTheMedia(t *testing.T) {
+	media := &fakeMedia{}
+	a := New(Config{URL: "ws://nowhere.invalid", Node: "n", Log: quietLog(t)}, media)
+	defer a.Close(t.Context())
+	a.lease.generation = 2
+	for _, m := range []events.Message{
+		events.Recast{Header: events.Head(events.ActionRole), Generation: 1, Room: "lounge", Key: "k1", Revision: 5, Role: events.Viewer},
+		events.Recast{Header: events.Head(events.ActionRole), Generation: 2, Room: "lounge", Key: "k1", Revision: 5, Role: events.Viewer},
+		events.MuteTracks{Header: events.Head(events.ActionMute), Generation: 2, Room: "lounge", Key: "k2", Sources: []events.Source{events.Camera}},
+		events.Moderated{Header: events.Head(events.ActionModerated), Generation: 2, Room: "lounge", By: "k3", ID: "7"},
+		events.End{Header: events.Head(events.ActionEnd), Generation: 2, Room: "lounge", Code: events.CodeRoomEnded},
+	} {
+		raw, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.take(&link{}, raw)
+	}
+	want := []string{"recast lounge k1 5 viewer\n", "mute lounge k2 [camera]\n", "moderated lounge k3 7\n", "end lounge room_ended\n"}
+	if !slices.Equal(media.deeds, want) {
+		t.Errorf("done %q, want %q", media.deeds, want)
+	}
+}
+
+func TestWhatAParticipantWantsIsAskedInTheNodesName(t *testing.T) {
+	g := newGateway(t)
+	a, _, _ := run(t, g, &fakeMedia{})
+	take(t, "a heartbeat", g.beats) // so it has a generation
+	a.Moderate(events.ModerateFor{Header: events.Head(events.ActionModerate), Room: "lounge", By: "k3", ID: "7", Deed: events.Promote, Participant: "eve"})
+	if m := takeGot[events.ModerateFor](t, g); m.Node != "node-1" || m.Generation != a.generation() || m.Participant != "eve" {
+		t.Errorf("asked %+v", m)
 	}
 }

@@ -62,6 +62,7 @@ func (c *control) onOpen() {
 // onMessage runs in the channel's reading goroutine. The first message may be
 // here before the stack says that the channel is open.
 func (c *control) onMessage(m webrtc.DataChannelMessage) {
+	raw := m.Data
 	c.onOpen()
 	if !c.afford() {
 		return
@@ -87,6 +88,10 @@ func (c *control) onMessage(m webrtc.DataChannelMessage) {
 		c.send(events.Pong{Header: events.Head(events.ActionPong), N: m.N})
 	case events.Resync:
 		p.room.resync(p)
+	case events.Moderate:
+		if err := p.room.moderate(p, m); err != nil {
+			c.refuse(err, raw)
+		}
 	case events.Goodbye:
 		p.end(ending{reason: events.LeftByItself})
 	}

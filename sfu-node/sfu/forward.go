@@ -26,7 +26,7 @@ import (
 type uplink struct {
 	room   *Room
 	clock  *senderClock
-	pub    *publication // nil for viewers, whose media is only counted
+	pub    *publication // nil for a section of no source; what may not be published is only counted
 	layer  int
 	ssrc   uint32
 	rate   uint32
@@ -100,7 +100,7 @@ func (u *uplink) accept(p *packet, raw []byte, now time.Duration) bool {
 	count.BytesIn.Add(int64(len(raw)))
 	pub := u.pub
 	switch {
-	case pub == nil:
+	case pub == nil || pub.barred.Load():
 		count.drop(DropViewer)
 		return false
 	case !pub.listed.Load():

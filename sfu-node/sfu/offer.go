@@ -119,9 +119,8 @@ func (p *Peer) prepare() error {
 		if err := t.SetMid(mid); err != nil {
 			return fmt.Errorf("prepare section %s: %w", mid, err)
 		}
-		if p.person.MayPublish(source) {
-			p.pubs[source] = newPublication(p, source)
-		}
+		p.pubs[source] = newPublication(p, source)
+		p.pubs[source].barred.Store(!p.person.MayPublish(source))
 	}
 	var err error
 	if p.audio, err = p.prepareStreams(webrtc.RTPCodecTypeAudio, p.media.Audio, p.profile.AudioStreams); err != nil {

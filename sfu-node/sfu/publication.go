@@ -19,6 +19,8 @@ type publication struct {
 	from     origin
 	csrc     uint32
 
+	// barred says that the participant may not publish this now.
+	barred atomic.Bool
 	listed atomic.Bool
 	muted  atomic.Bool
 	// receivers are the streams that carry this publication. The slice is

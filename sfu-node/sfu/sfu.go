@@ -50,6 +50,10 @@ type Config struct {
 	// participant is gone for another reason than being replaced. It must not
 	// block. It may be nil.
 	Left func(Departure)
+	// Moderate is asked for what only the control plane can do, as Left is told;
+	// node and generation are left to fill in. [SFU.Moderated] takes the answer. It
+	// may be nil.
+	Moderate func(events.ModerateFor)
 
 	// Plain writes every packet with a system call of its own, as where the
 	// system cannot do better.
