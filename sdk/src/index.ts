@@ -8,7 +8,9 @@
  *
  * @module
  */
+export { Admin } from "./admin.js";
 export type { AudioCaptureOptions, ScreenShareOptions, VideoCaptureOptions } from "./capture.js";
+export { connect } from "./connect.js";
 export type { Listener } from "./emitter.js";
 export { isRetryable, SpillwayError, type ErrorCode, type LocalCode } from "./errors.js";
 export type { Code, Role, Source, WaitStage } from "./events.js";
@@ -16,7 +18,7 @@ export { LocalParticipant, LocalTrack, LocalTrackPublication } from "./local.js"
 export { Participant, TrackPublication, type Kind } from "./publication.js";
 export { RemoteParticipant, RemoteTrack, RemoteTrackPublication } from "./remote.js";
 export { RoomEvent, type ConnectionState, type RoomEvents, type WaitInfo } from "./room-events.js";
-export { connect, Room, type ConnectOptions, type RoomOptions } from "./room.js";
+export { Room, type ConnectOptions, type RoomOptions } from "./room.js";
 export type { CloseReason } from "./session.js";
 export type { RoomStats, StreamStats } from "./stats.js";
 export type { TokenSource } from "./token.js";

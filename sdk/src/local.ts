@@ -112,7 +112,7 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
     return this.#name || this.#identity;
   }
 
-  /** What the token allows; undefined until the room is joined. */
+  /** What oneself may do now: an administrator can change it. Undefined until the room is joined. */
   get role(): Role | undefined {
     return this.#role;
   }
@@ -184,12 +184,25 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
   /** @internal Takes what the roster says about oneself. */
   become(self: { identity: string; name: string; role: Role }): void {
     const changed = this.#role !== self.role;
+    const offStage = this.#role === "publisher" && self.role === "viewer";
     this.#identity = self.identity;
     this.#name = self.name;
     this.#role = self.role;
+    if (offStage) for (const source of [...this.publications.keys()]) this.#remove(source);
     if (!changed || this.#peers.length === 0) return;
     this.#tell();
     for (const source of this.publications.keys()) this.#send(source);
+  }
+
+  /** @internal Somebody else switched these off. A shared screen is shared no more. */
+  beMuted(sources: readonly Source[]): void {
+    for (const source of sources) {
+      void this.#inTurn(source, async () => {
+        if (source === "screen") this.#remove("screen_audio");
+        if (source === "screen" || source === "screen_audio") return this.#remove(source);
+        return this.#mute(source, source === "microphone" ? this.publications.get(source)?.track.mediaStreamTrack : undefined);
+      });
+    }
   }
 
   /** @internal Closes all devices. */

@@ -1,3 +1,4 @@
+import { Admin } from "./admin.js";
 import type { AudioCaptureOptions, VideoCaptureOptions } from "./capture.js";
 import { Emitter } from "./emitter.js";
 import { Engine } from "./engine.js";
@@ -6,6 +7,7 @@ import { MaxAudioStreams, MaxVideoStreams, Version, type Member, type Role, type
 import { LocalParticipant } from "./local.js";
 import type { Peer } from "./peer.js";
 import type { Participant } from "./publication.js";
+import { Requests } from "./requests.js";
 import { Reception, type Owned } from "./reception.js";
 import { RemoteParticipant } from "./remote.js";
 import { shown, type ConnectionState, type RoomEvents, type WaitInfo } from "./room-events.js";
@@ -54,6 +56,9 @@ export class Room extends Emitter<RoomEvents> {
   readonly localParticipant: LocalParticipant;
   /** The others, by identity, in the order in which they joined. */
   readonly remoteParticipants: ReadonlyMap<string, RemoteParticipant>;
+  /** What an administrator may do to others. */
+  readonly admin: Admin;
+  readonly #requests = new Requests();
   readonly #people = new Map<string, RemoteParticipant>();
   readonly #options: RoomOptions;
   readonly #engine: Engine;
@@ -101,6 +106,7 @@ export class Room extends Emitter<RoomEvents> {
       onOddity: (text) => this.#log(text),
       crowd: () => this.#crowd(),
     });
+    this.admin = new Admin(this.#requests, (message) => this.#engine.peer?.send(message) ?? false);
   }
 
   /** The state of the connection. */
@@ -275,8 +281,12 @@ export class Room extends Emitter<RoomEvents> {
       case "speakers":
         // The newer home knows at least those who are on both.
         return peer === this.#engine.peer ? this.#setSpeakers(message.speakers) : undefined;
+      case "mute":
+        return this.localParticipant.beMuted(message.sources);
+      case "moderated":
+        return void this.#requests.answer(message);
       case "error":
-        return this.#log(`the node says ${message.code}: ${message.text}`);
+        return this.#requests.answer(message) ? undefined : this.#log(`the node says ${message.code}: ${message.text}`);
       default:
         return undefined;
     }
@@ -379,6 +389,7 @@ export class Room extends Emitter<RoomEvents> {
     for (const event of networkEvents) removeEventListener(event, this.#onNetwork);
     for (const identity of [...this.#people.keys()]) this.#remove(identity);
     this.#setSpeakers([]);
+    this.#requests.clear();
     this.localParticipant.stop();
     this.#roster = emptyRoster;
     this.#lines = [];
@@ -386,13 +397,4 @@ export class Room extends Emitter<RoomEvents> {
     this.#sample = undefined;
     this.#joinedBefore = false;
   }
-}
-
-/** Makes a room and joins it: see {@link Room.connect}. */
-export async function connect(
-  url: string, token: TokenSource, options: RoomOptions & ConnectOptions = {},
-): Promise<Room> {
-  const room = new Room(options);
-  await room.connect(url, token, options);
-  return room;
 }
