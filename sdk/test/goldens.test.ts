@@ -48,7 +48,7 @@ const fromGateway = ["Answer", "Waiting", "Ready", "LeaveDone", "Error"];
 const fromNode = ["Snapshot", "Delta", "Streams", "Speakers", "Pong", "Move", "Closing", "Done", "Muted", "Error"];
 /** Messages that never cross a browser's border; Go's tests hold them. */
 const elsewhere = [
-  "Answered", "CapacityRequested", "End", "ModerateFor", "Moderated", "MuteTracks", "Recast", "Heartbeat", "Hello", "Journal", "Left", "MoveAway", "Offer", "Remove", "Renewed", "Shutdown", "Sweep", "Welcome",
+  "Answered", "Assignment", "CapacityRequested", "End", "ModerateFor", "Moderated", "MuteTracks", "Recast", "Heartbeat", "Hello", "Journal", "Left", "MoveAway", "Offer", "Remove", "Renewed", "Shutdown", "Sweep", "Welcome",
 ];
 
 describe("golden messages", () => {
