@@ -26,6 +26,7 @@ type declaration struct {
 	VideoStreams    *int       `json:"videoStreams"`
 	ReceiveKbps     *int64     `json:"receiveKbps"`
 	SendKbps        *int64     `json:"sendKbps"`
+	VideoCodecs     []string   `json:"videoCodecs"`
 	KeepUntil       *time.Time `json:"keepUntil"`
 	// StartAt and Expected reserve capacity for so many by then; none cancels.
 	StartAt  *time.Time `json:"startAt"`
@@ -100,6 +101,9 @@ func (d declaration) profile(otherwise room.Profile) (room.Profile, error) {
 	set(&p.VideoStreams, d.VideoStreams)
 	set(&p.ReceiveKbps, d.ReceiveKbps)
 	set(&p.SendKbps, d.SendKbps)
+	if d.VideoCodecs != nil {
+		p.VideoCodecs = d.VideoCodecs
+	}
 	return p, nil
 }
 

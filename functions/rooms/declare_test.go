@@ -123,6 +123,8 @@ func TestDeclarationsThatMakeNoSense(t *testing.T) {
 		`{"name":"r","maxPublishers":-1}`:               "maxPublishers",
 		`{"name":"r","audioStreams":17}`:                "audioStreams",
 		`{"name":"r","videoStreams":50}`:                "videoStreams",
+		`{"name":"r","videoCodecs":["divx"]}`:           "divx",
+		`{"name":"r","videoCodecs":[]}`:                 "videoCodecs",
 		`{"name":"r","receiveKbps":0}`:                  "receiveKbps",
 		`{"name":"r","sendKbps":"a lot"}`:               "sendKbps",
 		`{"name":"r","expected":5}`:                     "go together",

@@ -1,6 +1,7 @@
 import {
-  Room, RoomEvent, SpillwayError, type CloseReason, type ConnectionState, type ErrorCode, type Role, type VideoCaptureOptions,
+  Room, RoomEvent, SpillwayError, type CloseReason, type ConnectionState, type ErrorCode, type Role,
 } from "../src/index.js";
+import type { Query } from "./query.js";
 import { mediaNotice } from "./words.js";
 
 /** What a person chose before joining. */
@@ -36,9 +37,9 @@ export class Call {
   readonly #listeners = new Set<() => void>();
   #abort = new AbortController();
 
-  constructor(capture: VideoCaptureOptions | undefined) {
+  constructor({ capture, codecs }: Pick<Query, "capture" | "codecs">) {
     // Twelve people on stage, all of them visible, and a shared screen.
-    this.room = new Room({ videoStreams: 12, ...(capture ? { videoCapture: capture } : {}) });
+    this.room = new Room({ videoStreams: 12, ...(capture && { videoCapture: capture }), ...(codecs && { videoCodecs: codecs }) });
     for (const event of Object.values(RoomEvent)) this.room.on(event, () => this.#changed());
     this.room.on(RoomEvent.ConnectionStateChanged, (state) => this.#set({ state, error: this.room.error }));
     this.room.on(RoomEvent.Disconnected, (reason) => this.#set({ reason }));

@@ -12,7 +12,7 @@ declare global {
 }
 
 const query = readQuery(location.search);
-const call = new Call(query.capture);
+const call = new Call(query);
 window.room = call.room;
 const root = document.getElementById("app");
 if (root) render(<App call={call} query={query} />, root);

@@ -11,9 +11,11 @@ export interface Query {
   readonly autojoin: boolean;
   /** Size and rate of the camera's picture, to keep many tabs light. */
   readonly capture: VideoCaptureOptions | undefined;
+  /** Video codecs to offer, preferred ones first; undefined leaves it to the SDK. */
+  readonly codecs: readonly string[] | undefined;
 }
 
-/** Reads `?room=R&name=N&identity=I&role=publisher|viewer&autojoin=1&capture=320x180@10`; what is malformed counts as missing. */
+/** Reads `?room=R&name=N&identity=I&role=publisher|viewer&autojoin=1&capture=320x180@10&codecs=vp9,vp8`; what is malformed counts as missing. */
 export function readQuery(search: string): Query {
   const params = new URLSearchParams(search);
   return {
@@ -23,6 +25,7 @@ export function readQuery(search: string): Query {
     role: params.get("role") === "viewer" ? "viewer" : "publisher",
     autojoin: params.get("autojoin") === "1",
     capture: readCapture(params.get("capture") ?? ""),
+    codecs: params.get("codecs")?.split(",").filter(Boolean),
   };
 }
 

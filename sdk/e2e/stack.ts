@@ -10,8 +10,8 @@ export interface Stack {
   readonly demo: string;
   readonly socket: string;
   readonly pid: number;
-  /** A GET of the HTTP API, with the key. */
-  api<T>(path: string): Promise<T>;
+  /** A GET of the HTTP API, or with a body a POST, with the key. */
+  api<T>(path: string, body?: object): Promise<T>;
   /** A call of what exists on this machine only, under /local/. */
   local<T>(path: string, body?: object): Promise<T>;
   /** The ids of the instances that run. */
@@ -73,7 +73,9 @@ function operate(ready: Ready, pid: number, stop: () => Promise<void>): Stack {
     body ? { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } } : {});
   return {
     demo: ready.demo, socket: ready.socket, pid, local, stop,
-    api: (name) => json(`${ready.api}/${name}`, { headers: { authorization: `Bearer ${ready.key}` } }),
+    api: (name, body) => json(`${ready.api}/${name}`, {
+      headers: { authorization: `Bearer ${ready.key}` }, ...(body && { method: "POST", body: JSON.stringify(body) }),
+    }),
     instances: async () => (await local<{ instances: string[] }>("instances")).instances,
   };
 }

@@ -16,6 +16,17 @@ export interface Picture {
   frameRate: number;
 }
 
+/**
+ * The codecs of which Chromium sends a single small picture unless each encoding
+ * says of itself that it is one layer (W3C, Scalable Video Coding for WebRTC).
+ */
+const scalable: readonly string[] = ["video/vp9", "video/av1"];
+
+/** The scalability mode to ask for with a codec; undefined where there is none. */
+export function scalabilityOf(mimeType: string | undefined): string | undefined {
+  return mimeType && scalable.includes(mimeType.toLowerCase()) ? "L1T1" : undefined;
+}
+
 /** What is assumed of a picture before a device has been opened. */
 export const usualPicture: Picture = { width: 1280, height: 720, frameRate: 30 };
 

@@ -1,7 +1,7 @@
 import { openCamera, openMicrophone, openScreen, type AudioCaptureOptions, type ScreenShareOptions, type VideoCaptureOptions } from "./capture.js";
 import { SpillwayError } from "./errors.js";
 import { Version, type Role, type Source } from "./events.js";
-import { layersOf } from "./layers.js";
+import { layersOf, scalabilityOf } from "./layers.js";
 import type { Peer } from "./peer.js";
 import { kindOf, newElement, Participant, play, TrackPublication, type Kind } from "./publication.js";
 
@@ -300,9 +300,10 @@ async function place(sender: RTCRtpSender, source: Source, track: MediaStreamTra
   const { width, height, frameRate = 30 } = track?.getSettings() ?? {};
   if (track?.kind !== "video" || !width || !height) return;
   const parameters = sender.getParameters();
+  const scalabilityMode = scalabilityOf(parameters.codecs[0]?.mimeType);
   for (const layer of layersOf(source, { width, height, frameRate })) {
     const encoding = parameters.encodings.find((e) => e.rid === layer.rid);
-    if (encoding) Object.assign(encoding, layer);
+    if (encoding) Object.assign(encoding, layer, scalabilityMode && { scalabilityMode });
   }
   await sender.setParameters(parameters);
 }

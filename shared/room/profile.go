@@ -4,7 +4,10 @@
 // The package is pure: no clock, no randomness, no input or output.
 package room
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Name is a room's name, chosen by the customer.
 type Name string
@@ -118,8 +121,19 @@ func (p Profile) Validate() error {
 	case len(p.VideoCodecs) == 0:
 		return fmt.Errorf("videoCodecs is empty")
 	}
+	for i, c := range p.VideoCodecs {
+		if !slices.Contains(videoCodecs, c) {
+			return fmt.Errorf("videoCodecs names %.32q, expected vp8, h264, vp9 or av1", c)
+		}
+		if slices.Contains(p.VideoCodecs[:i], c) {
+			return fmt.Errorf("videoCodecs names %s twice", c)
+		}
+	}
 	return nil
 }
+
+// videoCodecs are those that nodes forward.
+var videoCodecs = []string{"vp8", "h264", "vp9", "av1"}
 
 // SeatLoad is the load of one seat: a viewer's is what it may receive, a
 // publisher's that and what it may send.

@@ -48,6 +48,8 @@ func TestProfilesThatMakeNoSense(t *testing.T) {
 		"video streams":  func(p *room.Profile) { p.VideoStreams = 50 },
 		"no kbps":        func(p *room.Profile) { p.ReceiveKbps = 0 },
 		"negative kbps":  func(p *room.Profile) { p.SendKbps = -1 },
+		"unknown codec":  func(p *room.Profile) { p.VideoCodecs = []string{"vp8", "divx"} },
+		"codec twice":    func(p *room.Profile) { p.VideoCodecs = []string{"vp8", "vp8"} },
 		"no video codec": func(p *room.Profile) { p.VideoCodecs = nil },
 	} {
 		p := room.Default()
