@@ -138,6 +138,15 @@ describe("codecs", () => {
     assert.deepEqual(names(chosen), ["video/VP9", "video/AV1", "video/VP8", "video/rtx"]);
     assert.equal(chosen[0]?.sdpFmtpLine, "profile=2");
   });
+  test("of each codec the profile that every browser decodes", () => {
+    const lines = (name: string, sdpFmtpLines: string[]) => videoCodecs(
+      sdpFmtpLines.map((sdpFmtpLine) => ({ mimeType: `video/${name}`, clockRate: 90_000, sdpFmtpLine })), [name]).map((c) => c.sdpFmtpLine);
+    const h264 = (mode: number, level: string) => `level-asymmetry-allowed=1;packetization-mode=${mode};profile-level-id=${level}`;
+    assert.deepEqual(lines("H264", [h264(1, "42001f"), h264(0, "42e01f"), h264(1, "42e01f"), h264(1, "640034")]), [h264(1, "42e01f")]);
+    assert.deepEqual(lines("H264", [h264(1, "640034")]), []);
+    assert.deepEqual(lines("VP9", ["profile-id=2", "profile-id=0"]), ["profile-id=0"]);
+    assert.deepEqual(lines("AV1", ["level-idx=5;profile=1;tier=0", "level-idx=5;profile=0;tier=0"]), ["level-idx=5;profile=0;tier=0"]);
+  });
   test("sound is Opus with RED, at 48 kHz", () => {
     const audio = ["audio/opus", "audio/G722", "audio/PCMU", "audio/red", "audio/telephone-event"].map((mimeType) => ({
       mimeType, clockRate: mimeType === "audio/PCMU" ? 8_000 : 48_000,
