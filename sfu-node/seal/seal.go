@@ -148,6 +148,10 @@ func (s *Sealer) Stream(ssrc uint32) *Stream {
 	return o
 }
 
+// Forget lets go of the stream of an SSRC that is never used again with these
+// keys: using it again would repeat nonces.
+func (s *Sealer) Forget(ssrc uint32) { delete(s.streams, ssrc) }
+
 // Stream is one SSRC of a [Sealer].
 type Stream struct {
 	sealer *Sealer
@@ -195,7 +199,7 @@ func (s *Sealer) SealRTCP(b []byte, n int) (int, error) {
 	return s.rtcp.sealRTCP(b, n, i), nil
 }
 
-// maxStreams bounds the SSRCs that one side may send on.
+// maxStreams bounds the SSRCs that one side may send on at a time.
 const maxStreams = 512
 
 // Opener opens what one side receives under the other's master key. Its methods
@@ -216,6 +220,11 @@ func NewOpener(k Key) (*Opener, error) {
 	}
 	return o, nil
 }
+
+// Forget lets go of an SSRC, so that another takes its place among those that
+// are bounded. What was sealed for it before could be opened again: the caller
+// must know which SSRCs to expect.
+func (o *Opener) Forget(ssrc uint32) { delete(o.streams, ssrc) }
 
 // Open opens an RTP packet in place. It returns the plain packet, which is a part
 // of b, and the length of its header with contributing sources and extension.
