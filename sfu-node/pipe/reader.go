@@ -1,0 +1,286 @@
+package pipe
+
+import (
+	"encoding/binary"
+	"errors"
+	"maps"
+	"net/netip"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// Receiver takes the packets of one flow, on the goroutine that reads all pipes.
+type Receiver interface {
+	// Packet takes an RTP packet, which the receiver must not keep. It reports true
+	// when more must come, or [Receiver.Flush], for the packet to have an effect.
+	Packet(b []byte) (more bool)
+	// Flush says that nothing more has come for a while.
+	Flush()
+}
+
+// gatherFor is how long packets that wait for others wait.
+const gatherFor = 2 * time.Millisecond
+
+const (
+	// A packet that is missing is asked for again this often, so many times.
+	askAgain = 15 * time.Millisecond
+	askMost  = 8
+	// maxMissing bounds what is asked for of one flow; a larger gap is a cut.
+	maxMissing = 64
+)
+
+// incoming is a flow that this side has asked for.
+type incoming struct {
+	number   uint32
+	receiver Receiver
+	packets  atomic.Int64
+
+	// What follows is the reader's.
+	waiting bool
+	highest uint16
+	missing []missing
+}
+
+type missing struct {
+	sequence uint16
+	asked    time.Duration
+	times    int
+}
+
+// Expect chooses the number of a flow, on which the peer may from now on send what
+// goes to r.
+func (l *Link) Expect(r Receiver) (number uint32) {
+	l.expectMu.Lock()
+	defer l.expectMu.Unlock()
+	l.asked++
+	now := maps.Clone(*l.expected.Load())
+	now[l.asked] = &incoming{number: l.asked, receiver: r}
+	l.expected.Store(&now)
+	return l.asked
+}
+
+// Forget stops to take a flow. A packet may still be on its way to the receiver.
+func (l *Link) Forget(number uint32) {
+	l.expectMu.Lock()
+	defer l.expectMu.Unlock()
+	now := maps.Clone(*l.expected.Load())
+	delete(now, number)
+	l.expected.Store(&now)
+}
+
+// Received counts the packets that came on a flow that is expected, by number.
+func (l *Link) Received() map[uint32]int64 {
+	counts := map[uint32]int64{}
+	for number, in := range *l.expected.Load() {
+		counts[number] = in.packets.Load()
+	}
+	return counts
+}
+
+// reader reads the socket. One goroutine uses it.
+type reader struct {
+	mesh    *Mesh
+	buf     [2048]byte
+	waiting []*incoming // for more packets
+	since   time.Duration
+	lacking map[*incoming]*Link // flows of which something is missing
+	timed   bool
+}
+
+func newReader(m *Mesh) *reader { return &reader{mesh: m, lacking: map[*incoming]*Link{}} }
+
+// run reads until the socket is closed.
+func (r *reader) run() {
+	for {
+		r.setDeadline()
+		n, from, err := r.mesh.udp.ReadFromUDPAddrPort(r.buf[:])
+		now := r.mesh.now()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			r.flush()
+		case err != nil && r.mesh.ctx.Err() != nil:
+			return
+		case err != nil:
+			continue // an ICMP error of an earlier write
+		default:
+			r.datagram(r.buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), now)
+			if len(r.waiting) > 0 && now-r.since > gatherFor {
+				r.flush()
+			}
+		}
+		if len(r.lacking) > 0 {
+			r.askAll(now)
+		}
+	}
+}
+
+// setDeadline makes reading return when something is due.
+func (r *reader) setDeadline() {
+	var wait time.Duration
+	switch {
+	case len(r.waiting) > 0:
+		wait = gatherFor
+	case len(r.lacking) > 0:
+		wait = askAgain
+	case r.timed:
+		r.timed = false
+		_ = r.mesh.udp.SetReadDeadline(time.Time{})
+		return
+	default:
+		return
+	}
+	r.timed = true
+	_ = r.mesh.udp.SetReadDeadline(time.Now().Add(wait))
+}
+
+func (r *reader) flush() {
+	for i, in := range r.waiting {
+		in.waiting = false
+		in.receiver.Flush()
+		r.waiting[i] = nil
+	}
+	r.waiting = r.waiting[:0]
+}
+
+// RTCP packet types (RFC 3550, section 12.1; RFC 4585, section 6.2.1).
+const (
+	receiverReport = 201
+	aboutTransport = 205
+	formatNACK     = 1
+)
+
+func (r *reader) datagram(b []byte, from netip.AddrPort, now time.Duration) {
+	l := (*r.mesh.byAddr.Load())[from]
+	if l == nil || len(b) < headerLen {
+		return
+	}
+	l.stats.packetsIn.Add(1)
+	l.stats.bytesIn.Add(int64(len(b)))
+	if b[1] >= 192 && b[1] <= 223 {
+		if report, err := l.opener.OpenRTCP(b); err == nil {
+			l.carried.Store(int64(now))
+			l.onReport(report, now)
+		} else {
+			l.stats.forged.Add(1)
+		}
+		return
+	}
+	in := (*l.expected.Load())[binary.BigEndian.Uint32(b[8:])]
+	if in == nil {
+		// Not any more. Its numbers are never used again.
+		l.opener.Forget(binary.BigEndian.Uint32(b[8:]))
+		return
+	}
+	packet, _, err := l.opener.Open(b)
+	if err != nil {
+		l.stats.forged.Add(1)
+		return
+	}
+	l.carried.Store(int64(now))
+	in.packets.Add(1)
+	if in.note(binary.BigEndian.Uint16(packet[2:])) {
+		r.lacking[in] = l
+	}
+	if !in.receiver.Packet(packet) {
+		if in.waiting {
+			in.waiting = false
+			r.waiting = slices.DeleteFunc(r.waiting, func(o *incoming) bool { return o == in })
+		}
+		return
+	}
+	if !in.waiting {
+		if len(r.waiting) == 0 {
+			r.since = now
+		}
+		in.waiting = true
+		r.waiting = append(r.waiting, in)
+	}
+}
+
+// note takes the number of a packet that has come. It reports whether any before
+// it are missing.
+func (in *incoming) note(sequence uint16) bool {
+	ahead := int16(sequence - in.highest)
+	switch {
+	case ahead <= 0:
+		in.missing = slices.DeleteFunc(in.missing, func(m missing) bool { return m.sequence == sequence })
+	case ahead > maxMissing:
+		in.missing = in.missing[:0]
+		in.highest = sequence
+	default:
+		for in.highest++; in.highest != sequence; in.highest++ {
+			if len(in.missing) < maxMissing {
+				in.missing = append(in.missing, missing{sequence: in.highest})
+			}
+		}
+	}
+	return len(in.missing) > 0
+}
+
+// askAll asks for what is missing and due.
+func (r *reader) askAll(now time.Duration) {
+	for in, l := range r.lacking {
+		var ask []uint16
+		for i := range in.missing {
+			m := &in.missing[i]
+			if m.times == 0 || now-m.asked >= askAgain {
+				m.asked = now
+				m.times++
+				ask = append(ask, m.sequence)
+			}
+		}
+		in.missing = slices.DeleteFunc(in.missing, func(m missing) bool { return m.times > askMost })
+		if len(in.missing) == 0 || (*l.expected.Load())[in.number] != in {
+			delete(r.lacking, in)
+		}
+		if len(ask) > 0 {
+			l.ask(in.number, ask)
+		}
+	}
+}
+
+// ask sends a negative acknowledgement (RFC 4585, section 6.2.1).
+func (l *Link) ask(number uint32, sequences []uint16) {
+	b := make([]byte, 12, 12+4*len(sequences))
+	b[0], b[1] = 2<<6|formatNACK, aboutTransport
+	binary.BigEndian.PutUint32(b[8:], number)
+	for _, s := range sequences {
+		b = append(b, byte(s>>8), byte(s), 0, 0)
+	}
+	binary.BigEndian.PutUint16(b[2:], uint16(len(b)/4-1))
+	l.stats.asked.Add(int64(len(sequences)))
+	l.sendReport(b)
+}
+
+// sendAlive shows over UDP that this side lives: an empty receiver report.
+func (l *Link) sendAlive() { l.sendReport([]byte{2 << 6, receiverReport, 0, 1, 0, 0, 0, 0}) }
+
+func (l *Link) sendReport(report []byte) {
+	l.sendMu.Lock()
+	b := append(make([]byte, 0, len(report)+l.sealer.OverheadRTCP()), report...)
+	n, err := l.sealer.SealRTCP(b[:cap(b)], len(b))
+	l.sendMu.Unlock()
+	if err == nil {
+		_, _ = l.mesh.udp.WriteToUDPAddrPort(b[:n], l.to) // a loss like any other
+	}
+}
+
+// onReport repeats what the peer misses.
+func (l *Link) onReport(b []byte, now time.Duration) {
+	if b[1] != aboutTransport || b[0]&0x1f != formatNACK || len(b) < 12 {
+		return
+	}
+	out := l.mesh.Batch()
+	defer out.Release()
+	l.sendMu.Lock()
+	defer l.sendMu.Unlock()
+	f := l.flows[binary.BigEndian.Uint32(b[8:])]
+	if f == nil {
+		return
+	}
+	for entry := b[12:]; len(entry) >= 4; entry = entry[4:] {
+		f.repeat(binary.BigEndian.Uint16(entry), now, out)
+	}
+}
