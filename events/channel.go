@@ -164,6 +164,9 @@ type Member struct {
 	Node string `json:"node"`
 	// JoinedMs is when it joined, in Unix milliseconds.
 	JoinedMs int64 `json:"joinedMs"`
+	// Unreachable says that the member's home cannot be reached from the receiver's
+	// at present: nothing of it is received, and it may soon be gone or elsewhere.
+	Unreachable bool `json:"unreachable,omitempty"`
 	// Tracks are its publications.
 	Tracks List[Track] `json:"tracks"`
 }

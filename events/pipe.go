@@ -15,8 +15,7 @@ type PipePeer struct {
 	PipePort int `json:"pipePort"`
 	// Fingerprint is that of the certificate which the peer must show.
 	Fingerprint string `json:"fingerprint"`
-	// Feeder says that this peer is nearer to the root of the room's tree. The
-	// receiver of the assignment dials its feeder; it is dialled by all others.
+	// Feeder says that this peer is nearer to the root of the room's tree.
 	Feeder bool `json:"feeder,omitempty"`
 }
 

@@ -541,6 +541,11 @@ export interface Member {
   node: string;
   /** JoinedMs is when it joined, in Unix milliseconds. */
   joinedMs: number;
+  /**
+   * Unreachable says that the member's home cannot be reached from the receiver's
+   * at present: nothing of it is received, and it may soon be gone or elsewhere.
+   */
+  unreachable?: boolean;
   /** Tracks are its publications. */
   tracks: Track[];
 }

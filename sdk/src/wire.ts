@@ -21,6 +21,7 @@ const track = object<events.Track>({
 
 const member = object<events.Member>({
   identity: string, name: optional(string), metadata: optional(string), role, node: string, joinedMs: integer,
+  unreachable: optional(flag),
   tracks: arrayOf(track),
 });
 
