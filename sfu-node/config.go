@@ -22,6 +22,7 @@ type config struct {
 	token     string
 	addresses []netip.Addr
 	port      int
+	pipePort  int
 	level     slog.Level
 	host      string
 	boot      string // what the machine took before, in seconds since its start
@@ -64,6 +65,16 @@ func readConfig(file string, env func(string) string) (config, error) {
 			problems = append(problems, fmt.Errorf("SPILLWAY_MEDIA_PORT: %q is no port", s))
 		}
 		c.port = int(port)
+	}
+	if c.pipePort = c.port + 1; c.port == 0 {
+		c.pipePort = 0
+	}
+	if s := get("SPILLWAY_PIPE_PORT"); s != "" {
+		port, err := strconv.ParseUint(s, 10, 16)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("SPILLWAY_PIPE_PORT: %q is no port", s))
+		}
+		c.pipePort = int(port)
 	}
 	if s := get("SPILLWAY_LOG"); s != "" {
 		if err := c.level.UnmarshalText([]byte(s)); err != nil {

@@ -30,7 +30,7 @@ func TestReadConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := config{url: "ws://file/ws", node: "i-1", token: "a=b", port: 0, level: -4,
+	want := config{url: "ws://file/ws", node: "i-1", token: "a=b", port: 0, pipePort: 0, level: -4,
 		addresses: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, expected %+v", got, want)

@@ -48,6 +48,8 @@ type Media interface {
 	End(room string, code events.Code)
 	// Moderated is [sfu.SFU.Moderated].
 	Moderated(m events.Moderated)
+	// Assign is [sfu.SFU.Assign].
+	Assign(a events.Assignment)
 	// Report is [sfu.SFU.Report].
 	Report() sfu.Report
 }
@@ -66,6 +68,7 @@ type Config struct {
 	Boot        string
 	Addresses   []events.Address
 	Fingerprint string
+	PipePort    int // where other nodes reach this one; 0 is nowhere
 	Build       string
 	Log         *slog.Logger
 
@@ -262,6 +265,10 @@ func (a *Agent) take(l *link, raw []byte) {
 		}
 	case events.Recast, events.MuteTracks, events.End, events.Moderated:
 		a.moderate(m)
+	case events.Assignment:
+		if a.ours(m.Generation, m.Action) && m.Node == a.cfg.Node {
+			a.media.Assign(m)
+		}
 	case events.Shutdown:
 		if m.Generation == 0 || a.ours(m.Generation, m.Action) {
 			a.end(fmt.Errorf("%w: %s", ErrShutdown, m.Code))

@@ -192,6 +192,7 @@ type fakeMedia struct {
 	removes []string
 	moves   []string
 	deeds   []string
+	assigns []events.Assignment
 	answer  string
 	err     error
 	absent  bool
@@ -238,6 +239,12 @@ func (f *fakeMedia) MuteTracks(room, key string, sources []events.Source) {
 func (f *fakeMedia) End(room string, code events.Code) { f.did("end", room, code) }
 
 func (f *fakeMedia) Moderated(m events.Moderated) { f.did("moderated", m.Room, m.By, m.ID) }
+
+func (f *fakeMedia) Assign(a events.Assignment) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.assigns = append(f.assigns, a)
+}
 
 func (f *fakeMedia) Report() sfu.Report {
 	f.mu.Lock()

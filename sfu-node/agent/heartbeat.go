@@ -51,7 +51,7 @@ func (a *Agent) beatAll() {
 		a.lookAlone(report)
 		now := time.Now()
 		if len(parts) == 0 && now.Sub(listed) >= a.cfg.ListEvery {
-			parts, listed = inventory(report.Members, now), now
+			parts, listed = inventory(report, now), now
 		}
 		if a.beatOnce(&m, report, parts) && len(parts) > 0 {
 			parts = parts[1:]
@@ -155,9 +155,9 @@ func cpuTime() time.Duration {
 
 // inventory lists everybody in as many parts as are needed for each to be taken.
 // There is always at least one.
-func inventory(members map[string]map[string]int64, now time.Time) []events.Inventory {
+func inventory(r sfu.Report, now time.Time) []events.Inventory {
 	for n := 1; ; n += 1 + n/4 {
-		parts := split(members, n, now)
+		parts := split(r, n, now)
 		if n > maxParts || !slices.ContainsFunc(parts, tooLarge) {
 			return parts
 		}
@@ -167,16 +167,26 @@ func inventory(members map[string]map[string]int64, now time.Time) []events.Inve
 // maxParts is where keys that are no hashes would get no smaller by more parts.
 const maxParts = 500
 
-func split(members map[string]map[string]int64, n int, now time.Time) []events.Inventory {
+// split makes n parts. A room without people that has an assignment, because
+// others' media passes through, is listed once.
+func split(r sfu.Report, n int, now time.Time) []events.Inventory {
 	parts := make([]events.Inventory, n)
 	for i := range parts {
 		parts[i] = events.Inventory{TakenMs: now.UnixMilli(), Part: i, Parts: n}
 	}
-	for _, room := range slices.Sorted(maps.Keys(members)) {
-		for key, revision := range members[room] {
+	empty := 0
+	for _, room := range slices.Sorted(maps.Keys(r.Epochs)) {
+		if len(r.Members[room]) == 0 {
+			p := &parts[empty%n]
+			empty++
+			p.Rooms = append(p.Rooms, events.RoomMembers{Room: room, Members: map[string]int64{}, Epoch: r.Epochs[room]})
+		}
+	}
+	for _, room := range slices.Sorted(maps.Keys(r.Members)) {
+		for key, revision := range r.Members[room] {
 			p := &parts[events.InventoryPart(key, n)]
 			if len(p.Rooms) == 0 || p.Rooms[len(p.Rooms)-1].Room != room {
-				p.Rooms = append(p.Rooms, events.RoomMembers{Room: room, Members: map[string]int64{}})
+				p.Rooms = append(p.Rooms, events.RoomMembers{Room: room, Members: map[string]int64{}, Epoch: r.Epochs[room]})
 			}
 			p.Rooms[len(p.Rooms)-1].Members[key] = revision
 		}

@@ -134,3 +134,16 @@ func TestWhatAParticipantWantsIsAskedInTheNodesName(t *testing.T) {
 		t.Errorf("asked %+v", m)
 	}
 }
+
+func TestAssignmentsReachTheMedia(t *testing.T) {
+	media := &fakeMedia{}
+	a := New(Config{URL: "ws://nowhere.invalid", Node: "n-1", Log: quietLog(t)}, media)
+	defer a.Close(t.Context())
+	a.lease.generation = 2
+	for i, to := range []string{`"n-1","generation":1`, `"n-2","generation":2`, `"n-1","generation":2`} { // only the last is for us
+		a.take(&link{}, fmt.Appendf(nil, `{"action":"assignment","v":1,"node":%s,"room":"lounge","epoch":%d,"peers":[]}`, to, i))
+	}
+	if len(media.assigns) != 1 || media.assigns[0].Room != "lounge" || media.assigns[0].Epoch != 2 {
+		t.Errorf("assigned %v", media.assigns)
+	}
+}

@@ -72,6 +72,7 @@ func TestInventory(t *testing.T) {
 		}
 		return m
 	}
+	epochs := map[string]int64{"a": 4, "passing through": 7}
 	for _, c := range []struct {
 		name    string
 		members map[string]map[string]int64
@@ -89,7 +90,7 @@ func TestInventory(t *testing.T) {
 		{"a large one", map[string]map[string]int64{"a": room(2000, events.MaxID), "b": room(2, 8)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			parts := inventory(c.members, now)
+			parts := inventory(sfu.Report{Members: c.members, Epochs: epochs}, now)
 			seen := map[string]map[string]int64{}
 			for i, p := range parts {
 				h := events.Heartbeat{Header: events.Head(events.ActionHeartbeat), Node: strings.Repeat("n", events.MaxID), Generation: 1 << 52, Seq: 1 << 52, Inventory: &p}
@@ -110,7 +111,13 @@ func TestInventory(t *testing.T) {
 					for k, v := range r.Members {
 						seen[r.Room][k] = v
 					}
+					if r.Epoch != epochs[r.Room] {
+						t.Errorf("room %.8s has epoch %d", r.Room, r.Epoch)
+					}
 				}
+			}
+			if _, listed := seen["passing through"]; !listed {
+				t.Error("a room without people that has an assignment is not listed")
 			}
 			for name, want := range c.members {
 				if len(seen[name]) != len(want) {

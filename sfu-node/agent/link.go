@@ -156,7 +156,7 @@ func (a *Agent) open(slot int) (*link, error) {
 
 	hello, err := encode(events.Hello{
 		Header: events.Head(events.ActionHello), Node: a.cfg.Node, Boot: a.cfg.Boot, Slot: slot,
-		Addresses: a.cfg.Addresses, Fingerprint: a.cfg.Fingerprint, Build: a.cfg.Build,
+		Addresses: a.cfg.Addresses, Fingerprint: a.cfg.Fingerprint, PipePort: a.cfg.PipePort, Build: a.cfg.Build,
 	})
 	if err == nil {
 		err = l.write(ctx, hello)

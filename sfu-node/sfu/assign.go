@@ -67,7 +67,7 @@ func (r *Room) assignTo(p *Peer, audio, video []*publication, now time.Duration)
 func (r *Room) candidates() (audio, video []*publication) {
 	for _, pub := range r.listed {
 		switch {
-		case !pub.available():
+		case !pub.available(), !pub.loudEnough():
 		case pub.video():
 			video = append(video, pub)
 		default:
@@ -75,8 +75,7 @@ func (r *Room) candidates() (audio, video []*publication) {
 		}
 	}
 	spoke := func(pub *publication) time.Duration {
-		at, _ := r.detector.LastSpoke(pub.identity)
-		return at
+		return r.lastSpoke(pub.identity)
 	}
 	speaks := func(pub *publication) int {
 		if i := slices.Index(r.spoken, pub.identity); i >= 0 {

@@ -36,6 +36,8 @@ func (d Drop) String() string { return dropNames[d] }
 type Counters struct {
 	PacketsIn, BytesIn   atomic.Int64 // RTP from participants, header and payload
 	PacketsOut, BytesOut atomic.Int64 // RTP to participants
+	PipedIn              atomic.Int64 // RTP packets from other nodes
+	PipedOut             atomic.Int64 // RTP packets to other nodes
 	Nacks                atomic.Int64 // negative acknowledgements from receivers
 	Repeated             atomic.Int64 // packets sent again
 	KeysAsked            atomic.Int64 // picture loss indications from receivers
@@ -56,6 +58,7 @@ func (c *Counters) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.Int64("packetsIn", c.PacketsIn.Load()), slog.Int64("bytesIn", c.BytesIn.Load()),
 		slog.Int64("packetsOut", c.PacketsOut.Load()), slog.Int64("bytesOut", c.BytesOut.Load()),
+		slog.Int64("pipedIn", c.PipedIn.Load()), slog.Int64("pipedOut", c.PipedOut.Load()),
 		slog.Int64("nacks", c.Nacks.Load()), slog.Int64("repeated", c.Repeated.Load()),
 		slog.Int64("keysAsked", c.KeysAsked.Load()), slog.Int64("keysSent", c.KeysSent.Load()),
 		slog.Int64("joins", c.Joins.Load()), slog.Int64("badMessages", c.BadMessages.Load()),

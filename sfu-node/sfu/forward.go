@@ -96,9 +96,13 @@ func (u *uplink) take(raw []byte, now time.Duration) {
 // false when it is for nobody. raw is part of the packet until the next flush.
 func (u *uplink) accept(p *packet, raw []byte, now time.Duration) bool {
 	count := &u.room.sfu.count
-	count.PacketsIn.Add(1)
-	count.BytesIn.Add(int64(len(raw)))
 	pub := u.pub
+	if pub != nil && pub.far != nil {
+		count.PipedIn.Add(1)
+	} else {
+		count.PacketsIn.Add(1)
+		count.BytesIn.Add(int64(len(raw)))
+	}
 	switch {
 	case pub == nil || pub.barred.Load():
 		count.drop(DropViewer)
@@ -117,9 +121,6 @@ func (u *uplink) accept(p *packet, raw []byte, now time.Duration) bool {
 	f := u.feed()
 	f.bytes.Add(int64(len(raw)))
 	p.pub = pub
-	for _, o := range f.outs() {
-		o.send(p)
-	}
 	u.held = append(u.held, p)
 	if len(p.payload) == 0 {
 		return true
@@ -148,6 +149,9 @@ func (u *uplink) flush() {
 func (u *uplink) flushTo(b *batch) {
 	if len(u.held) == 0 {
 		return
+	}
+	if outs := u.feed().outs(); len(outs) > 0 {
+		u.room.sfu.sendOn(outs, u.held)
 	}
 	streams := u.pub.all()
 	if len(streams) > 0 {

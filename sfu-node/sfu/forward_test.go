@@ -2,6 +2,8 @@ package sfu
 
 import (
 	"bytes"
+	"log/slog"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/sfu-node/layer"
+	"github.com/spillway-sfu/spillway/sfu-node/pipe"
 )
 
 // recorder is a sink that keeps what it gets.
@@ -309,11 +312,21 @@ func TestForwardDoesNotAllocate(t *testing.T) {
 // wire is an outlet that keeps what it is given.
 type wire struct{ payloads []string }
 
-func (w *wire) send(p *packet) { w.payloads = append(w.payloads, string(p.payload)) }
+func (w *wire) send(b *pipe.Batch) {
+	for _, p := range b.Packets {
+		w.payloads = append(w.payloads, string(p.Payload))
+	}
+}
 
 func TestOutletsGetPacketsAsTheyCame(t *testing.T) {
 	b := newBench(events.Camera)
 	b.receiver(&discard{}, codecVP8).aim(0)
+	mesh, err := pipe.Listen(pipe.Config{Bind: netip.MustParseAddrPort("127.0.0.1:0"), Log: slog.Default()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mesh.Close()
+	b.up[0].room.sfu.web.mesh = mesh
 	w := &wire{}
 	b.pub.connect(0, w)
 	payload := []byte{0x90, 0x80, 0x85, 0x39, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 64, 1, 180, 0, 1}

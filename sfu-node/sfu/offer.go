@@ -31,7 +31,7 @@ func (p *Peer) negotiate(ctx context.Context, offer string) error {
 		return fmt.Errorf("make media engine: %w", err)
 	}
 	p.pc, err = api.NewPeerConnection(webrtc.Configuration{
-		Certificates: []webrtc.Certificate{p.sfu.certificate},
+		Certificates: []webrtc.Certificate{p.sfu.identity.dtls},
 		SDPSemantics: webrtc.SDPSemanticsUnifiedPlan,
 		BundlePolicy: webrtc.BundlePolicyMaxBundle,
 	})

@@ -56,6 +56,7 @@ type Peer struct {
 
 // roster is what a room keeps about a peer, guarded by Room.mu.
 type roster struct {
+	current         int64 // the session revision that the seat has
 	earlier         *Peer // the connection that this one goes on from
 	joined          time.Time
 	tracksRevision  int64

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/sfu-node/layer"
+	"github.com/spillway-sfu/spillway/sfu-node/pipe"
 )
 
 // publication is a source that a participant may publish: made with the
@@ -16,6 +17,7 @@ import (
 type publication struct {
 	identity string // of the participant who publishes it
 	source   events.Source
+	revision int64 // of the session that publishes it
 	from     origin
 	csrc     uint32
 
@@ -37,6 +39,7 @@ type publication struct {
 	listedAt int64 // order of listing within the room
 	measured time.Duration
 	flows    [layer.Count]layer.Flow
+	far      *far // nil for a participant of this node; never changes
 }
 
 // origin is where a publication's packets come from: a participant of this node,
@@ -48,10 +51,10 @@ type origin interface {
 }
 
 // outlet takes the packets of one layer as its origin numbered them, before any
-// receiver's stream rewrites them: it is how they get to other nodes. It must
-// not keep the packet or block.
+// receiver's stream rewrites them: it is how they get to other nodes. b.Packets
+// are the packets; the outlet adds to the batch, and must not block.
 type outlet interface {
-	send(p *packet)
+	send(b *pipe.Batch)
 }
 
 // feed is what the packet path notes about one layer of a publication.
@@ -73,7 +76,7 @@ type feed struct {
 }
 
 func newPublication(p *Peer, source events.Source) *publication {
-	return &publication{identity: p.person.Identity, source: source, from: p, csrc: rand.Uint32() | 1}
+	return &publication{identity: p.person.Identity, source: source, revision: p.revision, from: p, csrc: rand.Uint32() | 1}
 }
 
 func (pub *publication) video() bool { return pub.source.Kind() == "video" }
@@ -140,8 +143,12 @@ const (
 	measureEvery = time.Second
 )
 
-// measure brings flows up to date. The caller holds Room.mu.
+// measure brings flows up to date. Those of other nodes' publications are told, not
+// measured: most of them do not come here. The caller holds Room.mu.
 func (pub *publication) measure(now time.Duration) {
+	if pub.far != nil {
+		return
+	}
 	lapse := cameraLapse
 	if pub.source == events.Screen {
 		lapse = screenLapse

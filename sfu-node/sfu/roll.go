@@ -13,21 +13,24 @@ type roll struct {
 	seq     int64
 	changed map[string]bool // identities, not told yet
 	gone    map[string]bool
+	news    map[string]bool // identities of which other nodes have not been told yet
 	flushed time.Duration
 	ever    bool
 }
 
-func newRoll() roll { return roll{changed: map[string]bool{}, gone: map[string]bool{}} }
+func newRoll() roll {
+	return roll{changed: map[string]bool{}, gone: map[string]bool{}, news: map[string]bool{}}
+}
 
 // change notes that a member is new or different.
 func (r *roll) change(identity string) {
-	r.changed[identity] = true
+	r.changed[identity], r.news[identity] = true, true
 	delete(r.gone, identity)
 }
 
 // remove notes that somebody is no member any more.
 func (r *roll) remove(identity string) {
-	r.gone[identity] = true
+	r.gone[identity], r.news[identity] = true, true
 	delete(r.changed, identity)
 }
 
@@ -44,8 +47,8 @@ func (r *roll) flush(room *Room, now time.Duration) [][]byte {
 	r.flushed, r.ever = now, true
 	var members []events.Member
 	for _, identity := range slices.Sorted(maps.Keys(r.changed)) {
-		if p := room.members[identity]; p != nil {
-			members = append(members, p.member())
+		if m, ok := room.memberOf(identity); ok {
+			members = append(members, m)
 		}
 	}
 	gone := slices.Sorted(maps.Keys(r.gone))
@@ -75,7 +78,14 @@ func (r *roll) snapshot(room *Room, self string) [][]byte {
 	members := make([]events.Member, 0, len(room.arrivals))
 	for _, p := range room.arrivals {
 		if room.members[p.person.Identity] == p {
-			members = append(members, p.member())
+			m, _ := room.memberOf(p.person.Identity)
+			members = append(members, m)
+		}
+	}
+	for _, identity := range slices.Sorted(maps.Keys(room.remotes)) {
+		if room.members[identity] == nil {
+			m, _ := room.memberOf(identity)
+			members = append(members, m)
 		}
 	}
 	split := parts(members)

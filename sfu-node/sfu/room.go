@@ -31,6 +31,8 @@ type Room struct {
 
 	wake chan struct{} // poke → run
 	stop chan struct{} // leave → run
+
+	stopping sync.Once
 	// contested says that some receiver has fewer audio streams than there are
 	// microphones, so that the begin of a voice must be noticed at once.
 	contested atomic.Bool
@@ -43,6 +45,11 @@ type Room struct {
 	listings int64
 
 	roll roll
+	// What follows is of rooms that spread over several nodes; see remote.go.
+	neighbours map[string]*neighbour // by node
+	remotes    map[string]*remote    // by identity
+	epoch      int64                 // of their tree
+	fars       map[*publication]bool // those of other nodes that are listed or fetched
 
 	detector   *speaker.Detector[string]
 	heard      [maxLevels]heard
@@ -60,7 +67,8 @@ func newRoom(s *SFU, name string) *Room {
 		sfu: s, name: name,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		peers: map[*Peer]bool{}, members: map[string]*Peer{},
-		roll:     newRoll(),
+		roll:       newRoll(),
+		neighbours: map[string]*neighbour{}, remotes: map[string]*remote{}, fars: map[*publication]bool{},
 		detector: speaker.New[string](),
 	}
 	go r.run()
@@ -104,6 +112,7 @@ func (r *Room) look() {
 	now := r.sfu.now()
 	r.listen(now)
 	r.inherit(now)
+	r.lookAround(now)
 	if r.roll.due(now) {
 		r.tell(r.roll.flush(r, now)...)
 	}
@@ -118,7 +127,9 @@ func (r *Room) look() {
 		r.unaimed = false
 		r.aimedAt = now
 		r.aimAll(now)
+		r.fetchAll(now)
 	}
+	r.askForKeys(now)
 }
 
 // tell sends encoded messages to all members.
@@ -135,6 +146,7 @@ func (r *Room) enter(p *Peer) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p.room = r
+	p.current = p.revision
 	r.peers[p] = true
 }
 
@@ -191,12 +203,18 @@ func (r *Room) leave(p, before *Peer) bool {
 		r.detector.Remove(p.person.Identity)
 	}
 	r.dismiss(p)
-	if len(r.peers) == 0 {
-		close(r.stop)
-		return true
+	r.settle(p.person.Identity)
+	return r.endIfEmpty()
+}
+
+// endIfEmpty stops a room that is of no use to anybody. It reports whether it did.
+func (r *Room) endIfEmpty() bool {
+	if len(r.peers) > 0 || len(r.neighbours) > 0 {
+		r.poke()
+		return false
 	}
-	r.poke()
-	return false
+	r.stopping.Do(func() { close(r.stop) })
+	return true
 }
 
 // dismiss ends what a peer sends and receives.
@@ -332,51 +350,4 @@ func (r *Room) snapshot(p *Peer) {
 	for _, raw := range r.roll.snapshot(r, p.person.Identity) {
 		p.control.sendRaw(raw)
 	}
-}
-
-// listen brings the speaker detector up to date and tells who speaks.
-func (r *Room) listen(now time.Duration) {
-	for _, pub := range r.listed {
-		if pub.source != events.Microphone {
-			continue
-		}
-		for _, h := range pub.levels.take(&r.heard) {
-			r.detector.Observe(pub.identity, h.level, h.at)
-		}
-	}
-	r.detector.Tick(now)
-	speaking := r.detector.Speaking()
-	names := make([]string, 0, len(speaking))
-	for _, h := range speaking {
-		names = append(names, h.Key)
-	}
-	if !slices.Equal(names, r.spoken) {
-		r.spoken = names
-		r.unassigned = true
-	}
-	if now-r.toldAt < speakersEvery {
-		return
-	}
-	say := make([]events.Speaker, 0, min(len(speaking), maxSpeakers))
-	for _, h := range speaking[:cap(say)] {
-		say = append(say, events.Speaker{Participant: h.Key, Level: h.Level})
-	}
-	if sameSpeakers(say, r.told) {
-		return
-	}
-	r.told, r.toldAt = say, now
-	r.tell(encode(events.Speakers{Header: events.Head(events.ActionSpeakers), Speakers: say}))
-}
-
-const (
-	// maxSpeakers bounds who is named as speaking at once.
-	maxSpeakers = 16
-	// levelStep is the change in dB that is worth a message.
-	levelStep = 4
-)
-
-func sameSpeakers(a, b []events.Speaker) bool {
-	return slices.EqualFunc(a, b, func(x, y events.Speaker) bool {
-		return x.Participant == y.Participant && distance(x.Level, y.Level) < levelStep
-	})
 }

@@ -25,7 +25,6 @@ import (
 	"time"
 
 	"github.com/pion/ice/v4"
-	"github.com/pion/webrtc/v4"
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/sfu-node/burst"
@@ -55,6 +54,11 @@ type Config struct {
 	// may be nil.
 	Moderate func(events.ModerateFor)
 
+	// Pipes lets rooms spread over other nodes, which reach this one on PipePort, TCP
+	// and UDP; 0 takes any free one.
+	Pipes    bool
+	PipePort int
+
 	// Plain writes every packet with a system call of its own, as where the
 	// system cannot do better.
 	Plain bool
@@ -75,18 +79,18 @@ type Departure struct {
 // SFU carries the rooms of one node on one UDP port. Its methods may be called
 // from any goroutine.
 type SFU struct {
-	cfg         Config
-	log         *slog.Logger
-	epoch       time.Time
-	certificate webrtc.Certificate
-	fingerprint string
-	socket      *socket
-	mux         ice.UDPMux
-	count       Counters
-	bursts      []*burst.Socket // for each socket
-	batches     sync.Pool       // of *batch
-	nextBatch   atomic.Uint32
-	links       links
+	cfg       Config
+	log       *slog.Logger
+	epoch     time.Time
+	identity  identity
+	socket    *socket
+	mux       ice.UDPMux
+	count     Counters
+	bursts    []*burst.Socket // for each socket
+	batches   sync.Pool       // of *batch
+	nextBatch atomic.Uint32
+	links     links
+	web       web
 
 	// turns makes the offers of one participant wait for each other, without
 	// making others wait.
@@ -116,7 +120,7 @@ func New(cfg Config) (*SFU, error) {
 	setDefault(&cfg.ConnectWithin, 15*time.Second)
 	setDefault(&cfg.QuietAfter, 5*time.Second)
 	setDefault(&cfg.GoneAfter, 30*time.Second)
-	certificate, fingerprint, err := newCertificate()
+	identity, err := newIdentity()
 	if err != nil {
 		return nil, fmt.Errorf("sfu: make certificate: %w", err)
 	}
@@ -126,8 +130,8 @@ func New(cfg Config) (*SFU, error) {
 	}
 	s := &SFU{
 		cfg: cfg, log: cfg.Log, epoch: time.Now(),
-		certificate: certificate, fingerprint: fingerprint,
-		socket: sock, seed: maphash.MakeSeed(),
+		identity: identity,
+		socket:   sock, seed: maphash.MakeSeed(),
 		rooms: map[string]*Room{}, peers: map[seat]*Peer{},
 	}
 	for _, conn := range sock.conns {
@@ -137,6 +141,11 @@ func New(cfg Config) (*SFU, error) {
 		return nil, errors.Join(fmt.Errorf("sfu: read from the media port: %w", err), sock.Close())
 	}
 	s.mux = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: sock, Logger: quiet{}})
+	if cfg.Pipes {
+		if err := s.web.open(s); err != nil {
+			return nil, errors.Join(err, s.mux.Close())
+		}
+	}
 	return s, nil
 }
 
@@ -148,7 +157,7 @@ func setDefault(d *time.Duration, to time.Duration) {
 
 // Fingerprint is the SHA-256 of the DTLS certificate that all participants see,
 // as SDP writes it (RFC 8122, section 5).
-func (s *SFU) Fingerprint() string { return s.fingerprint }
+func (s *SFU) Fingerprint() string { return s.identity.fingerprint }
 
 // Port is the UDP port that media arrive on.
 func (s *SFU) Port() int { return s.socket.port() }
@@ -230,11 +239,7 @@ func (s *SFU) seatPeer(p *Peer, o events.Offer) (replaced []*Peer, err error) {
 	if s.closed {
 		return nil, events.Errorf(events.CodeNodeGone, "the node stops")
 	}
-	room := s.rooms[o.Room]
-	if room == nil {
-		room = newRoom(s, o.Room)
-		s.rooms[o.Room] = room
-	}
+	room := s.room(o.Room)
 	for old := s.peers[p.seat]; old != nil; {
 		next := old.before
 		old.before = nil
@@ -311,17 +316,20 @@ func (s *SFU) Remove(room, key string, revision int64, code events.Code) (absent
 type Report struct {
 	// Members is everybody: room → participant key → session revision.
 	Members map[string]map[string]int64
-	People  int
+	// Epochs are those of the assignments in force, by room.
+	Epochs map[string]int64
+	People int
 	// PacketsOut and BytesOut are what went to participants since the start.
 	PacketsOut, BytesOut int64
 }
 
 // Report takes stock.
 func (s *SFU) Report() Report {
+	epochs := s.web.epochs()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := Report{
-		Members: map[string]map[string]int64{}, People: len(s.peers),
+		Epochs: epochs, Members: map[string]map[string]int64{}, People: len(s.peers),
 		PacketsOut: s.count.PacketsOut.Load(), BytesOut: s.count.BytesOut.Load(),
 	}
 	for at, p := range s.peers {
@@ -357,5 +365,6 @@ func (s *SFU) Close(ctx context.Context, code events.Code) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
+	s.web.close(s)
 	return errors.Join(err, s.mux.Close()) // which closes the socket
 }

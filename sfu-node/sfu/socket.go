@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -135,22 +136,34 @@ func (s *socket) Close() error {
 	return err
 }
 
-// newCertificate makes the DTLS certificate of this life of the node and its
-// fingerprint.
-func newCertificate() (webrtc.Certificate, string, error) {
+// identity is the certificate of this life of the node: for DTLS with
+// participants, and for TLS with other nodes.
+type identity struct {
+	dtls        webrtc.Certificate
+	tls         tls.Certificate
+	fingerprint string
+}
+
+func newIdentity() (identity, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return webrtc.Certificate{}, "", err
+		return identity{}, err
 	}
 	certificate, err := webrtc.GenerateCertificate(key)
 	if err != nil {
-		return webrtc.Certificate{}, "", err
+		return identity{}, err
 	}
 	prints, err := certificate.GetFingerprints()
 	if err != nil {
-		return webrtc.Certificate{}, "", err
+		return identity{}, err
 	}
-	return *certificate, strings.ToUpper(prints[0].Value), nil
+	id := identity{dtls: *certificate, fingerprint: strings.ToUpper(prints[0].Value)}
+	text, err := certificate.PEM()
+	if err != nil {
+		return identity{}, err
+	}
+	id.tls, err = tls.X509KeyPair([]byte(text), []byte(text))
+	return id, err
 }
 
 // quiet swallows the WebRTC stack's own log: what matters of it reaches us as

@@ -40,7 +40,7 @@ func (r *Room) inherit(now time.Duration) {
 			continue
 		}
 		late := now-heir.heldAt >= lateHeir
-		waiting := false
+		waiting := old.goesOn() && !late
 		for _, s := range old.all() {
 			if s.expect(heir) && !late {
 				waiting = true
@@ -171,6 +171,7 @@ func (p *Peer) continues(old *Peer) bool {
 // had taken over goes back.
 func (r *Room) restore(p, before *Peer) {
 	r.members[p.person.Identity] = before
+	before.current = p.current
 	for _, source := range sourceOrder {
 		pub, old := p.pubs[source], before.pubs[source]
 		if pub == nil || old == nil || !pub.listed.Load() || pub.prior != nil {
@@ -195,9 +196,12 @@ func (r *Room) pubsBefore(p *Peer) map[events.Source]*publication {
 // predecessor is what receivers have of a publication whose participant makes a
 // new connection; nil if there is nothing to wait for.
 func (r *Room) predecessor(pub *publication) *publication {
-	p, ok := pub.from.(*Peer)
-	if !ok || pub.listed.Load() {
+	if pub.listed.Load() {
 		return nil
+	}
+	p, ok := pub.from.(*Peer)
+	if !ok || r.pubsBefore(p)[pub.source] == nil {
+		return r.elsewhere(pub)
 	}
 	old := r.pubsBefore(p)[pub.source]
 	if old == nil || !old.listed.Load() || old.prior != nil || old.heir != nil || !slices.Contains(r.listed, old) {
