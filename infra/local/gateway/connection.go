@@ -61,6 +61,15 @@ func newConnection(a *WebSocket, r *http.Request) *connection {
 	}
 }
 
+// breakOff ends the connection as a broken network does, without a close frame.
+func (c *connection) breakOff() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn != nil {
+		_ = c.conn.Close() // reading ends with it
+	}
+}
+
 // serve runs the connection until it is over and tells how it ended.
 func (c *connection) serve(conn net.Conn, r *bufio.Reader) closed {
 	quotas := c.api.opts.Quotas

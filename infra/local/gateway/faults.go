@@ -8,8 +8,11 @@ import (
 )
 
 // Faults makes the gateway as unreliable as the real one may be. Each field but
-// MaxDelayMs is the share, 0 to 1, of events that the fault befalls.
+// Down and MaxDelayMs is the share, 0 to 1, of events that the fault befalls.
 type Faults struct {
+	// Down: all connections break at once, with nobody told, and handshakes and
+	// posts get 503.
+	Down bool `json:"down"`
 	// LoseDisconnects: the $disconnect route is not called.
 	LoseDisconnects float64 `json:"loseDisconnects"`
 	// RefusePosts: a post gets 429 and is not delivered.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"testing"
@@ -33,6 +34,24 @@ func TestFaults(t *testing.T) {
 		w.faults(Faults{})
 		w.mustPost(c.id, "found")
 		c.want("found")
+	})
+	t.Run("it is down", func(t *testing.T) {
+		w := newWorld(t)
+		c := w.connect("ann")
+		w.faults(Faults{Down: true})
+		if err := w.post(c.id, "lost"); statusOf(err) != 503 {
+			t.Errorf("a post: %v", err)
+		}
+		if _, err := c.r.ReadByte(); !errors.Is(err, io.EOF) {
+			t.Errorf("the connection goes on: %v", err)
+		}
+		if _, refusal := w.knock("?who=bob"); refusal.status != 503 {
+			t.Errorf("a handshake gets %+v", refusal)
+		}
+		w.faults(Faults{})
+		d := w.connect("bob")
+		w.mustPost(d.id, "found")
+		d.want("found")
 	})
 	t.Run("a post is dropped", func(t *testing.T) {
 		w := newWorld(t)

@@ -25,6 +25,9 @@ func (a *WebSocket) managed(w http.ResponseWriter, r *http.Request, id string) i
 		fail(w, status, exception, message)
 		return status
 	}
+	if a.mischief.get().Down {
+		return refuse(http.StatusServiceUnavailable, "ServiceUnavailableException", "Service Unavailable")
+	}
 	if !a.requests.AllowN(a.opts.Clock.Now(), 1) {
 		return refuse(http.StatusTooManyRequests, "LimitExceededException", "Too Many Requests")
 	}

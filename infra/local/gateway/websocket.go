@@ -127,6 +127,14 @@ func (a *WebSocket) SetFaults(f Faults) error {
 		return err
 	}
 	a.mischief.set(f)
+	if !f.Down {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.open {
+		c.breakOff()
+	}
 	return nil
 }
 
@@ -151,6 +159,10 @@ func (a *WebSocket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *WebSocket) connect(w http.ResponseWriter, r *http.Request) {
 	if !isUpgrade(r) {
 		fail(w, http.StatusUpgradeRequired, "UpgradeRequired", "Upgrade Required")
+		return
+	}
+	if a.mischief.get().Down {
+		a.refuse(w, nil, http.StatusServiceUnavailable, "Service Unavailable")
 		return
 	}
 	now := a.opts.Clock.Now()
@@ -229,7 +241,7 @@ func (a *WebSocket) disconnected(c *connection, how closed) {
 	if !ok || a.base.Err() != nil {
 		return
 	}
-	if a.mischief.loseDisconnect() {
+	if a.mischief.loseDisconnect() || a.mischief.get().Down {
 		a.log.Info("fault: $disconnect lost", "connection", c.id)
 		return
 	}
