@@ -41,7 +41,7 @@ type Options struct {
 	Content bool
 	// Profile is the only SRTP profile offered, if set.
 	Profile dtls.SRTPProtectionProfile
-	// OnMessage gets each message on the data channel; may be nil.
+	// OnMessage gets each message on the data channels; may be nil.
 	OnMessage func(events.Message)
 	// OnPacket gets each RTP packet of a receive stream, which is its own to keep;
 	// may be nil.
@@ -57,6 +57,7 @@ type Client struct {
 	opt   Options
 	pc    *webrtc.PeerConnection
 	dc    *webrtc.DataChannel
+	pulse *webrtc.DataChannel
 	mux   ice.UDPMux // nil without a socket of its own
 	media events.Media
 
@@ -134,13 +135,15 @@ func (c *Client) layOut() error {
 	if c.dc, err = c.pc.CreateDataChannel(events.ChannelLabel, &webrtc.DataChannelInit{Negotiated: &yes, Ordered: &yes, ID: &id}); err != nil {
 		return fmt.Errorf("add data channel: %w", err)
 	}
+	never, pulse := uint16(0), uint16(events.PulseID)
+	no := false
+	if c.pulse, err = c.pc.CreateDataChannel(events.PulseLabel, &webrtc.DataChannelInit{Negotiated: &yes, Ordered: &no, MaxRetransmits: &never, ID: &pulse}); err != nil {
+		return fmt.Errorf("add pulse channel: %w", err)
+	}
+	c.pulse.OnMessage(c.onMessage)
 	c.dc.OnOpen(func() { close(c.opened) })
 	c.dc.OnClose(c.end)
-	c.dc.OnMessage(func(m webrtc.DataChannelMessage) {
-		if message, err := events.Decode(events.ToSDK, m.Data); err == nil && c.opt.OnMessage != nil {
-			c.opt.OnMessage(message)
-		}
-	})
+	c.dc.OnMessage(c.onMessage)
 	c.pc.OnTrack(c.onTrack)
 	c.pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		if s == webrtc.PeerConnectionStateClosed || s == webrtc.PeerConnectionStateFailed {
@@ -148,6 +151,12 @@ func (c *Client) layOut() error {
 		}
 	})
 	return nil
+}
+
+func (c *Client) onMessage(m webrtc.DataChannelMessage) {
+	if message, err := events.Decode(events.ToSDK, m.Data); err == nil && c.opt.OnMessage != nil {
+		c.opt.OnMessage(message)
+	}
 }
 
 func (c *Client) end() { c.once.Do(func() { close(c.closed) }) }
@@ -201,6 +210,19 @@ func (c *Client) Send(m events.Message) error {
 		return err
 	}
 	return c.SendRaw(raw)
+}
+
+// Ping asks the node for a sign of life, which may be lost. The answer comes to
+// OnMessage.
+func (c *Client) Ping(n int64) error {
+	raw, err := encode(events.Ping{Header: events.Head(events.ActionPing), N: n})
+	if err != nil {
+		return err
+	}
+	if err := c.pulse.SendText(string(raw)); err != nil {
+		return fmt.Errorf("lightpeer: ping: %w", err)
+	}
+	return nil
 }
 
 // SendRaw sends any text on the data channel.

@@ -24,6 +24,14 @@ type Joining struct {
 	URL, Token string
 	// Role is asked for; empty leaves it to the token.
 	Role events.Role
+	// Session names the session; a random name when empty. From is the one that it
+	// continues, if any.
+	Session, From string
+	// Avoid are nodes not to be seated on.
+	Avoid []string
+	// ConnectWithin is how long the connection may take once the join is answered;
+	// as long as the context lasts when 0.
+	ConnectWithin time.Duration
 	// OnWaiting is told how a launch goes; may be nil.
 	OnWaiting func(events.Waiting)
 }
@@ -53,10 +61,18 @@ func (c *Client) Join(ctx context.Context, j Joining) (events.Answer, error) {
 	if err != nil {
 		return none, err
 	}
-	join := events.Join{Header: events.Head(events.ActionJoin), Session: rand.Text(), Role: j.Role, Offer: offer, Media: sections}
+	if j.Session == "" {
+		j.Session = rand.Text()
+	}
+	join := events.Join{Header: events.Head(events.ActionJoin), Session: j.Session, From: j.From, Avoid: j.Avoid, Role: j.Role, Offer: offer, Media: sections}
 	answer, err := await(ctx, conn, join, j.OnWaiting)
 	if err != nil {
 		return none, err
+	}
+	if j.ConnectWithin > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, j.ConnectWithin)
+		defer cancel()
 	}
 	if err := c.Accept(ctx, answer.Answer); err != nil {
 		return none, err
@@ -65,23 +81,32 @@ func (c *Client) Join(ctx context.Context, j Joining) (events.Answer, error) {
 	return answer, nil
 }
 
-// await sends join until it is answered.
+// giveBack frees the seat that a session may have got.
+func giveBack(conn *websocket.Conn, session string) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if raw, err := encode(events.Leave{Header: events.Head(events.ActionLeave), ID: rand.Text(), Session: session}); err == nil {
+		_ = conn.Write(ctx, websocket.MessageText, raw) // the sweep frees it otherwise
+	}
+}
+
+// await sends join until it is answered, and gives the seat back if ctx ends first.
 func await(ctx context.Context, conn *websocket.Conn, join events.Join, onWaiting func(events.Waiting)) (events.Answer, error) {
 	var none events.Answer
 	arrived := make(chan []byte)
 	ended := make(chan error, 1)
-	ctx, cancel := context.WithCancel(ctx)
+	reading, cancel := context.WithCancel(context.WithoutCancel(ctx)) // its end closes the socket
 	defer cancel()
 	go func() {
 		for {
-			_, raw, err := conn.Read(ctx)
+			_, raw, err := conn.Read(reading)
 			if err != nil {
 				ended <- fmt.Errorf("lightpeer: the gateway ended the connection: %w", err)
 				return
 			}
 			select {
 			case arrived <- raw:
-			case <-ctx.Done():
+			case <-reading.Done():
 				return
 			}
 		}
@@ -90,6 +115,9 @@ func await(ctx context.Context, conn *websocket.Conn, join events.Join, onWaitin
 	defer again.Stop()
 	for {
 		select {
+		case <-ctx.Done():
+			giveBack(conn, join.Session)
+			return none, fmt.Errorf("lightpeer: join: %w", ctx.Err())
 		case <-again.C:
 			join.ID = rand.Text()
 			raw, err := encode(join)
