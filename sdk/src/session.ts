@@ -2,7 +2,7 @@ import { isEnding, type ErrorCode } from "./errors.js";
 import type { ToClient } from "./events.js";
 import { retryDelay } from "./retry.js";
 import {
-  askMs, askWhileWaitingMs, connectMs, dialMs, maxRefused, maxUnanswered, settleMs,
+  askMs, askWhileWaitingMs, connectAgainMs, connectMs, dialMs, maxRefused, maxUnanswered, settleMs, settleSilentMs,
   type Attempt, type CloseReason, type Effect, type Input, type Last, type Seat, type State, type Step, type Wait, type World,
 } from "./state.js";
 
@@ -103,7 +103,10 @@ function whileTrying(state: Trying, input: Input, world: World): Step {
       return { state: withAttempt(state, { ...attempt, open: false }), effects: [{ do: "hangUp", dial: attempt.dial }] };
     case "admitted":
       if (input.generation !== attempt.generation || !attempt.seat) return stay(state);
-      if (kept) return { state: withAttempt(state, { ...attempt, settling: true }), effects: [{ do: "alarm", afterMs: settleMs }] };
+      if (kept) {
+        const afterMs = state.name === "moving" ? settleMs : settleSilentMs;
+        return { state: withAttempt(state, { ...attempt, settling: true }), effects: [{ do: "alarm", afterMs }] };
+      }
       return { state: { name: "joined", seat: attempt.seat, last: lastOf(attempt) }, effects: [{ do: "silence" }] };
     case "settled":
       return input.generation === attempt.generation && attempt.settling ? settle(state, attempt) : stay(state);
@@ -111,6 +114,10 @@ function whileTrying(state: Trying, input: Input, world: World): Step {
     case "closing":
       if (input.generation !== attempt.generation) return stay(state);
       return fail(state, spend(attempt), input, world);
+    case "suspect":
+      // The new home died before it had everything: the old one goes on.
+      if (input.generation !== attempt.generation || !attempt.seat) return stay(state);
+      return fail(state, spend(attempt), { code: "node_unreachable" }, world);
     case "alarm":
       return alarm(state, world);
     default:
@@ -125,7 +132,10 @@ function ofKept(state: Trying, kept: Seat, input: Input): Step {
   switch (input.type) {
     case "suspect":
       if (state.name !== "moving") return stay(state);
-      return { state: { name: "reconnecting", attempt, kept, cause: "node_unreachable" }, effects: [] };
+      return {
+        state: { name: "reconnecting", attempt, kept, cause: "node_unreachable" },
+        effects: attempt.settling ? [{ do: "alarm", afterMs: settleSilentMs }] : [],
+      };
     case "recovered":
       // Whichever stands first wins.
       if (state.name !== "reconnecting" || attempt.settling) return stay(state);
@@ -224,7 +234,7 @@ function told(state: Trying, message: ToClient, world: World): Step {
       const next: Attempt = { ...heard, phase: "connecting", seat, wait: undefined };
       return {
         state: withAttempt(state, next),
-        effects: [{ do: "accept", generation: attempt.generation, answer: message }, { do: "alarm", afterMs: connectMs }],
+        effects: [{ do: "accept", generation: attempt.generation, answer: message }, { do: "alarm", afterMs: attempt.home !== undefined && attempt.tries <= 2 ? connectAgainMs : connectMs }],
       };
     }
     case "waiting": {

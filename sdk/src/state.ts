@@ -142,8 +142,15 @@ export const askMs = 3_000;
 export const askWhileWaitingMs = 10_000;
 /** How long a connection to the node may take after its answer. */
 export const connectMs = 10_000;
-/** How long what is shown may take to come over a new connection before the old one is closed all the same. */
-export const settleMs = 3_000;
+/** The same for somebody who was connected before, at first: the network is known to be good, so the node may have died meanwhile. */
+export const connectAgainMs = 4_000;
+/**
+ * How long what is shown may take to come over a new connection before the old one
+ * is closed all the same: while the old one is well, as long as others may take to
+ * come after, who may have to wait for a node; else not longer than a picture takes.
+ */
+export const settleMs = 15_000;
+export const settleSilentMs = 3_000;
 /** After how many unanswered joins the socket is given up for dead. */
 export const maxUnanswered = 4;
 /** After how many refusals in a row the token is believed to be at fault. */

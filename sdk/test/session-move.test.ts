@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { settleMs } from "../src/session.js";
+import { connectAgainMs, settleMs, settleSilentMs } from "../src/session.js";
 import { answer, error, joined, type Run } from "./session-run.js";
 
 describe("make before break", () => {
@@ -33,15 +33,33 @@ describe("make before break", () => {
   });
   test("once the new connection stands, the old one has lost", () => {
     const r = admittedAgain(suspected());
-    assert.deepEqual([r.state.name, r.alarm()], ["reconnecting", settleMs]);
+    assert.deepEqual([r.state.name, r.alarm()], ["reconnecting", settleSilentMs]);
     assert.equal(r.feed({ type: "recovered", ...old }).state.name, "reconnecting");
     r.feed({ type: "settled", generation: 2 });
     assert.equal(r.state.name === "joined" && r.state.seat.node, "n-2");
     assert.deepEqual(r.effects, [{ do: "goodbye", generation: 1 }, { do: "discard", generation: 1 }, { do: "silence" }]);
   });
   test("what does not come over in time is not waited for", () => {
-    const r = admittedAgain(suspected()).after(settleMs).feed({ type: "alarm" });
+    const r = admittedAgain(suspected()).after(settleSilentMs).feed({ type: "alarm" });
     assert.equal(r.state.name === "joined" && r.state.seat.generation, 2);
+  });
+  test("a new home that answers and cannot be reached is given up soon", () => {
+    const r = answeredAgain(moved());
+    assert.equal(r.alarm(), connectAgainMs);
+    r.after(connectAgainMs).feed({ type: "alarm" });
+    assert.deepEqual([r.state.name, kept(r), "attempt" in r.state && r.state.attempt.avoid], ["moving", 1, ["n-2"]]);
+  });
+  test("beside a home that is well, others have longer to come after", () => {
+    const r = admittedAgain(moved());
+    assert.equal(r.alarm(), settleMs);
+    r.feed({ type: "suspect", ...old });
+    assert.deepEqual([r.state.name, r.alarm()], ["reconnecting", settleSilentMs]);
+  });
+  test("a new home that falls silent before it has everything is avoided, and the old one kept", () => {
+    const r = admittedAgain(moved()).feed({ type: "suspect", generation: 2 });
+    assert.deepEqual([r.state.name, kept(r), "attempt" in r.state && r.state.attempt.avoid], ["moving", 1, ["n-2"]]);
+    r.feed({ type: "alarm" });
+    assert.deepEqual([r.generation, r.deeds], [3, ["discard", "prepare", "dial", "alarm"]]);
   });
   test("an old connection that fails leaves the attempt as it is", () => {
     const r = suspected().feed({ type: "lost", ...old, code: "node_unreachable", text: "" });
