@@ -13,7 +13,7 @@ FUNCTIONS := authorize participant node fleet rooms
 LAMBDA := CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 GO_FILES = $(shell find . -name '*.go' -not -path './sdk/node_modules/*' -not -path './build/*')
 
-.PHONY: help dev test check bench why plan build package synth deploy destroy types clean FORCE
+.PHONY: help dev test check bench faults why plan build package synth deploy destroy types clean FORCE
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -49,6 +49,9 @@ bench: setup-test build ## Measure joins, cold starts and forwarding (nothing el
 	@go run ./bench/start
 	@go run ./bench/fleet
 	@go build -o build/forward ./bench/forward && build/forward
+
+faults: setup-test build ## Kill, drain and cut off with people on it, and print what they see (PEOPLE in a room)
+	@go run ./bench/faults -people $(or $(PEOPLE),10)
 
 why: setup-dev ## Explain decisions about nodes from lines of a log (LINE='...' or FILE=...)
 	@go run ./infra/why $(if $(LINE),-line '$(LINE)') $(FILE)

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/infra/local/harness"
+	"github.com/spillway-sfu/spillway/sfu-node/lightpeer"
+	"github.com/spillway-sfu/spillway/shared/token"
+)
+
+// How often something of a feed comes when nothing is wrong.
+const (
+	pictureEvery = time.Second / lightpeer.FrameRate
+	soundEvery   = 20 * time.Millisecond
+)
+
+// voices is how many people of a room speak: no more than there are audio
+// streams, so that everybody is heard all the time.
+const voices = 2
+
+// crowd are the people of a fault. They come back by themselves as the SDK does.
+type crowd struct {
+	stack  *harness.Stack
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	people []*person
+}
+
+// person is somebody in a room, and what of the others came.
+type person struct {
+	room, name string
+	speaks     bool
+
+	mu    sync.Mutex
+	home  string
+	moves int
+	why   error // why there is no home now, or why the person is out
+	feeds map[feed]*feedSeen
+}
+
+type feed struct {
+	from   string
+	source events.Source
+}
+
+// feedSeen is when something of a feed last came, and the longest time between
+// two.
+type feedSeen struct {
+	last  time.Time
+	worst time.Duration
+}
+
+func newCrowd(stack *harness.Stack) (*crowd, context.Context) {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &crowd{stack: stack, cancel: cancel}, ctx
+}
+
+// bring puts people into a room, elsewhere than on some nodes, one with a camera
+// each.
+func (c *crowd) bring(ctx context.Context, room string, people int, avoid []string) error {
+	before := 0
+	for _, p := range c.people {
+		if p.room == room {
+			before++
+		}
+	}
+	for i := before; i < before+people; i++ {
+		p := &person{room: room, name: fmt.Sprintf("%s-%d", room, i), speaks: i < voices, feeds: map[feed]*feedSeen{}}
+		minted, err := c.stack.Mint(token.Claims{Identity: p.name, Name: p.name, Room: room, Join: true,
+			CanPublish: true, CanSubscribe: true, CanPublishData: true, Expires: time.Now().Add(time.Hour)})
+		if err != nil {
+			return err
+		}
+		c.people = append(c.people, p)
+		c.work.Go(func() {
+			err := lightpeer.Stay(ctx, lightpeer.Staying{
+				Joining: lightpeer.Joining{URL: c.stack.Socket, Token: minted, Role: events.Publisher, Avoid: avoid},
+				Options: lightpeer.Options{Loopback: true},
+				Playing: lightpeer.Playing{Layers: []string{"q"}, Sound: p.speaks},
+				Crowd:   before + people, OnFrame: p.onFrame, OnHome: p.onHome,
+			})
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.home, p.why = "", errors.Join(errOut, err)
+		})
+	}
+	return nil
+}
+
+// errOut says that somebody has left for good.
+var errOut = errors.New("is out of the room")
+
+// leave lets everybody go, and waits.
+func (c *crowd) leave() {
+	c.cancel()
+	c.work.Wait()
+}
+
+func (p *person) onFrame(from string, source events.Source) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.feeds[feed{from, source}]
+	if f == nil {
+		f = &feedSeen{last: now}
+		p.feeds[feed{from, source}] = f
+	}
+	f.worst = max(f.worst, now.Sub(f.last))
+	f.last = now
+}
+
+func (p *person) onHome(node string, why error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if node != p.home && node != "" {
+		p.moves++
+	}
+	p.home, p.why = node, why
+}
+
+// expects lists the feeds that the person should get.
+func (c *crowd) expects(p *person) []feed {
+	var feeds []feed
+	for _, q := range c.people {
+		if q.room != p.room || q == p {
+			continue
+		}
+		feeds = append(feeds, feed{q.name, events.Camera})
+		if q.speaks {
+			feeds = append(feeds, feed{q.name, events.Microphone})
+		}
+	}
+	return feeds
+}
+
+// lacks lists what does not come to anybody at the moment, with why where that is
+// known.
+func (c *crowd) lacks(within time.Duration) []string {
+	var lacking []string
+	for _, p := range c.people {
+		feeds := c.expects(p)
+		p.mu.Lock()
+		if p.why != nil {
+			lacking = append(lacking, p.name+": "+p.why.Error())
+		}
+		for _, f := range feeds {
+			if s := p.feeds[f]; s == nil || time.Since(s.last) > within {
+				lacking = append(lacking, fmt.Sprintf("%s lacks the %s of %s", p.name, f.source, f.from))
+			}
+		}
+		p.mu.Unlock()
+	}
+	return lacking
+}
+
+// whole waits until everybody gets everything.
+func (c *crowd) whole(ctx context.Context) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		lacking := c.lacks(time.Second)
+		if len(lacking) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("after a while %d feeds are missing, such as: %v", len(lacking), lacking[:min(len(lacking), 5)])
+		case <-tick.C:
+		}
+	}
+}
+
+// on counts who is at home on a node.
+func (c *crowd) on(node string) int {
+	n := 0
+	for _, p := range c.people {
+		p.mu.Lock()
+		if p.home == node {
+			n++
+		}
+		p.mu.Unlock()
+	}
+	return n
+}
+
+// moved counts who changed the home since the last call of begin.
+func (c *crowd) moved() int {
+	n := 0
+	for _, p := range c.people {
+		p.mu.Lock()
+		if p.moves > 0 {
+			n++
+		}
+		p.mu.Unlock()
+	}
+	return n
+}
+
+// begin forgets what was measured so far.
+func (c *crowd) begin() {
+	for _, p := range c.people {
+		p.mu.Lock()
+		p.moves = 0
+		for _, f := range p.feeds {
+			f.worst = 0
+		}
+		p.mu.Unlock()
+	}
+}
+
+// gaps are, for each person whom keep names, the longest time without something
+// new of anybody, beyond the time that is usual, in seconds: pictures, sound.
+func (c *crowd) gaps(keep func(*person) bool) (pictures, sound []float64) {
+	for _, p := range c.people {
+		if !keep(p) {
+			continue
+		}
+		var picture, voice time.Duration
+		p.mu.Lock()
+		for f, s := range p.feeds {
+			worst := max(s.worst, time.Since(s.last))
+			if f.source == events.Microphone {
+				voice = max(voice, worst-soundEvery)
+			} else {
+				picture = max(picture, worst-pictureEvery)
+			}
+		}
+		p.mu.Unlock()
+		pictures, sound = append(pictures, picture.Seconds()), append(sound, voice.Seconds())
+	}
+	slices.Sort(pictures)
+	slices.Sort(sound)
+	return pictures, sound
+}

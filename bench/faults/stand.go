@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spillway-sfu/spillway/infra/local/harness"
+)
+
+// stand is a stack to do harm to.
+type stand struct {
+	*harness.Stack
+	frozen []int // processes that are stopped
+}
+
+// start runs a stack whose nodes have so many seats.
+func start(ctx context.Context, root string, seats int, out io.Writer, env ...string) (*stand, error) {
+	env = append([]string{"IDLE_AFTER=10m", "SWEEP_EVERY=2s", fmt.Sprintf("NODE_SEATS=%d", seats)}, env...)
+	stack, err := harness.Start(ctx, root, out, env...)
+	if err != nil {
+		return nil, err
+	}
+	return &stand{Stack: stack}, nil
+}
+
+// stop ends the stack, whatever state it is in.
+func (s *stand) stop() {
+	s.thaw()
+	s.Stop()
+}
+
+// node is what the API says of a node.
+type node struct {
+	ID           string `json:"id"`
+	State        string `json:"state"`
+	Instance     string `json:"instance"`
+	Alive        bool   `json:"alive"`
+	Participants int    `json:"participants"`
+}
+
+func (s *stand) nodes(ctx context.Context) ([]node, error) {
+	var list struct{ Nodes []node }
+	err := s.Call(ctx, "GET", "/v1/nodes", &list)
+	return list.Nodes, err
+}
+
+// ready lists the nodes that take people.
+func (s *stand) ready(ctx context.Context) ([]node, error) {
+	all, err := s.nodes(ctx)
+	return slices.DeleteFunc(all, func(n node) bool { return n.State != "ready" || !n.Alive }), err
+}
+
+// provide returns so many nodes that are ready and empty, in the order of their
+// names, and has them launched where there are fewer.
+func (s *stand) provide(ctx context.Context, want int) ([]node, error) {
+	for i := 0; ; i++ {
+		ready, err := s.ready(ctx)
+		if err != nil {
+			return nil, err
+		}
+		slices.SortFunc(ready, func(a, b node) int { return strings.Compare(a.ID, b.ID) })
+		empty := slices.DeleteFunc(slices.Clone(ready), func(n node) bool { return n.Participants > 0 })
+		if len(empty) >= want {
+			return empty[:want], nil
+		}
+		if len(ready) < want {
+			visitor, visiting := newCrowd(s.Stack)
+			if err := visitor.bring(visiting, fmt.Sprintf("visit-%d-%d", want, i), 1, ids(ready)); err != nil {
+				return nil, err
+			}
+			err := visitor.whole(ctx)
+			for err == nil && visitor.on("") > 0 {
+				err = wait(ctx, 20*time.Millisecond)
+			}
+			visitor.leave()
+			if err != nil {
+				return nil, err
+			}
+		}
+		if err := wait(ctx, 100*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+func ids(nodes []node) []string {
+	var list []string
+	for _, n := range nodes {
+		list = append(list, n.ID)
+	}
+	return list
+}
+
+// without lists the ids of nodes but for one.
+func without(nodes []node, keep string) []string {
+	return slices.DeleteFunc(ids(nodes), func(id string) bool { return id == keep })
+}
+
+// drain asks a node's people to go.
+func (s *stand) drain(ctx context.Context, id string) error {
+	var done struct{ People int }
+	return s.Call(ctx, "POST", "/v1/nodes/"+url.PathEscape(id)+"/drain", &done)
+}
+
+// signal sends a signal to a node's process.
+func (s *stand) signal(n node, what syscall.Signal) error {
+	pid, err := processWith(n.Instance)
+	if err != nil {
+		return err
+	}
+	return s.send(pid, what)
+}
+
+func (s *stand) send(pid int, what syscall.Signal) error {
+	if what == syscall.SIGSTOP {
+		s.frozen = append(s.frozen, pid)
+	}
+	return syscall.Kill(pid, what)
+}
+
+// thaw lets all that was stopped go on.
+func (s *stand) thaw() {
+	for _, pid := range s.frozen {
+		_ = syscall.Kill(pid, syscall.SIGCONT) // it may have been ended
+	}
+	s.frozen = nil
+}
+
+// processWith finds the media server of an instance by its command line.
+func processWith(instance string) (int, error) {
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return 0, err
+	}
+	for _, file := range all {
+		line, err := os.ReadFile(file)
+		if err != nil || !bytes.Contains(line, []byte(instance)) || !bytes.Contains(line, []byte("sfu-node")) {
+			continue
+		}
+		return strconv.Atoi(filepath.Base(filepath.Dir(file)))
+	}
+	return 0, fmt.Errorf("no process runs for instance %s", instance)
+}
+
+// storeProcess finds the stack's moto.
+func (s *stand) storeProcess() (int, error) {
+	address, err := url.Parse(s.AWS)
+	if err != nil {
+		return 0, err
+	}
+	all, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	for _, file := range all {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		line, err := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
+		if err != nil || len(fields) < 2 || fields[1] != strconv.Itoa(s.PID()) || !bytes.Contains(line, []byte("moto")) {
+			continue
+		}
+		return strconv.Atoi(filepath.Base(filepath.Dir(file)))
+	}
+	return 0, fmt.Errorf("the store at %s has no process", address.Host)
+}
+
+// gateway switches the gateway off and on.
+func (s *stand) gateway(ctx context.Context, down bool) error {
+	base, err := url.Parse(s.Demo)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(map[string]bool{"down": down})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base.Scheme+"://"+base.Host+"/local/faults", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		return errors.New("the gateway's faults cannot be set: " + r.Status)
+	}
+	return nil
+}
+
+// endHard kills what still runs of nodes that were given up, so that the next
+// fault finds none of them.
+func (s *stand) endHard(ctx context.Context, struck []string) error {
+	nodes, err := s.nodes(ctx)
+	for _, n := range nodes {
+		for _, id := range struck {
+			if n.ID == id && n.State != "draining" {
+				err = errors.Join(err, s.signal(n, syscall.SIGKILL))
+			}
+		}
+	}
+	return err
+}
