@@ -2,6 +2,8 @@ package lightpeer
 
 import (
 	"context"
+	"errors"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -124,4 +126,19 @@ func (l *line) close() {
 	l.stop()
 	_ = l.client.Close() // nobody uses it any more
 	l.work.Wait()
+}
+
+// recovered reports whether a home that was left for its silence shows life.
+func recovered(old *line, why error) bool {
+	return old != nil && errors.Is(why, errSilent) && !old.over() && old.silence() < silentAfter/2
+}
+
+// delay is how long to wait before an attempt.
+func delay(tries int, after time.Duration, crowd int) time.Duration {
+	spread := time.Duration(rand.Float64() * float64(crowd) * float64(backEach))
+	if tries == 0 {
+		return after + spread
+	}
+	backoff := min(backoffMost, backoffFirst<<min(tries, 8))
+	return after + max(spread, backoff/2+rand.N(backoff/2))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	mathrand "math/rand/v2"
 	"sync"
 	"time"
 
@@ -217,16 +216,6 @@ func (s *stay) kept(ctx context.Context, old *line, err error) (*line, error) {
 	return old, nil
 }
 
-// delay is how long to wait before an attempt.
-func delay(tries int, after time.Duration, crowd int) time.Duration {
-	spread := time.Duration(mathrand.Float64() * float64(crowd) * float64(backEach))
-	if tries == 0 {
-		return after + spread
-	}
-	backoff := min(backoffMost, backoffFirst<<min(tries, 8))
-	return after + max(spread, backoff/2+mathrand.N(backoff/2))
-}
-
 // pause waits, but not for longer than an old home that was silent is.
 func (s *stay) pause(ctx context.Context, old *line, why error, d time.Duration) error {
 	tick := time.NewTicker(settleLook)
@@ -242,11 +231,6 @@ func (s *stay) pause(ctx context.Context, old *line, why error, d time.Duration)
 		}
 	}
 	return nil
-}
-
-// recovered reports whether a home that was left for its silence shows life.
-func recovered(old *line, why error) bool {
-	return old != nil && errors.Is(why, errSilent) && !old.over() && old.silence() < silentAfter/2
 }
 
 // attempt makes one more connection, and gives it up if the old home recovers.
