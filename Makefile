@@ -48,6 +48,7 @@ bench: setup-test build ## Measure joins, cold starts and forwarding (nothing el
 	@go run ./bench/frame
 	@go run ./bench/start
 	@go run ./bench/fleet
+	@go run ./bench/units
 	@go build -o build/forward ./bench/forward && build/forward
 
 faults: setup-test build ## Kill, drain and cut off with people on it, and print what they see (PEOPLE in a room)

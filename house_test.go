@@ -62,6 +62,7 @@ var arrows = []struct {
 	{"infra/secrets", "shared/cloud", "secrets are made where they are read"},
 	{"infra", "events shared/cloud infra/settings", "the deployment is made of the names and shapes that the code uses, and of no others"},
 	{"infra/local/...", "events shared/token shared/cloud infra/local/...", "stand-ins for AWS must not share code with what is tested on them, except names of settings and what mints tokens"},
+	{"bench/units", "events shared/...", "what an operation costs is counted on the decisions themselves"},
 	{"bench/fleet", "events shared/...", "how tightly a fleet is packed is measured on the decisions themselves, in simulated time"},
 	{"bench/...", "bench events shared/token infra/local/harness sfu-node/lightpeer", "a measurement is made from outside, by the contract"},
 }
