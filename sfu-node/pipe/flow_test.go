@@ -1,0 +1,161 @@
+package pipe_test
+
+import (
+	"encoding/binary"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spillway-sfu/spillway/sfu-node/pipe"
+)
+
+// collector is a receiver of a flow.
+type collector struct {
+	mu      sync.Mutex
+	got     []uint16
+	stamps  []uint32
+	types   []uint8
+	markers int
+	flushed int
+	bytes   int
+}
+
+func (c *collector) Packet(b []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.got = append(c.got, binary.BigEndian.Uint16(b[2:]))
+	c.stamps = append(c.stamps, binary.BigEndian.Uint32(b[4:]))
+	c.types = append(c.types, b[1]&0x7f)
+	c.bytes += len(b)
+	if b[1]&0x80 != 0 {
+		c.markers++
+		return false
+	}
+	return true
+}
+
+func (c *collector) Flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flushed++
+}
+
+// reach waits for n different packets.
+func (c *collector) reach(t *testing.T, n int) []uint16 {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		c.mu.Lock()
+		got := slices.Clone(c.got)
+		c.mu.Unlock()
+		if slices.Sort(got); len(slices.Compact(slices.Clone(got))) >= n {
+			return got
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d packets came", len(got), n)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// send sends packets with the publisher's numbers from first on, five at a time.
+func send(n *node, f *pipe.Flow, first, packets int, each time.Duration) {
+	for i := 0; i < packets; i += 5 {
+		b := n.Batch()
+		b.Packets = b.Packets[:0]
+		for k := i; k < min(i+5, packets); k++ {
+			b.Packets = append(b.Packets, pipe.Packet{
+				Sequence: uint16(first + k), Timestamp: uint32(i) * 3000, Type: 3, Marker: k%5 == 4, Payload: make([]byte, 1100+k%2)})
+		}
+		f.Send(b)
+		b.Release()
+		time.Sleep(each)
+	}
+}
+
+// What is lost on the way is repeated. Numbers begin at 1 and keep gaps, whatever
+// the publisher's were; timestamps are the publisher's.
+func TestALossyRoadLosesNothing(t *testing.T) {
+	t.Parallel()
+	a, b, road := pair(t)
+	road.Lose(11)
+	var c collector
+	number := b.joined().Expect(&c)
+	f, err := a.joined().Open(number, 256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(a, f, 65500, 1000, time.Millisecond) // wraps on the way
+	// The last ones are known to be lost only when others follow.
+	road.Lose(0)
+	send(a, f, 65500+1000, 10, 0)
+	got := c.reach(t, 1010)
+	if len(got) != 1010 || got[0] != 1 || got[1009] != 1010 {
+		t.Errorf("%d packets, from %d to %d", len(got), got[0], got[len(got)-1])
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.markers != 202 || c.types[0] != 3 || slices.Max(c.stamps) != 995*3000 {
+		t.Errorf("%d markers, type %d, last timestamp %d", c.markers, c.types[0], slices.Max(c.stamps))
+	}
+	if f.Packets() != 1010 {
+		t.Errorf("%d packets were sent", f.Packets())
+	}
+}
+
+func TestFlowNumbersAreUsedOnce(t *testing.T) {
+	t.Parallel()
+	a, b, _ := pair(t)
+	var c collector
+	l := b.joined()
+	first, second := l.Expect(&c), l.Expect(&c)
+	if second <= first {
+		t.Fatalf("numbers %d and %d", first, second)
+	}
+	f, err := a.joined().Open(second, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	for _, n := range []uint32{first, second} {
+		if _, err := a.joined().Open(n, 0); err == nil {
+			t.Errorf("flow %d was opened after %d", n, second)
+		}
+	}
+	b1 := a.Batch()
+	b1.Packets = append(b1.Packets[:0], pipe.Packet{Sequence: 1, Payload: []byte("late")})
+	f.Send(b1) // a closed flow sends nothing
+	b1.Release()
+	if f.Packets() != 0 {
+		t.Error("a closed flow sent a packet")
+	}
+}
+
+// Frames whose last packet is late are not held for long.
+func TestPacketsWithoutAnEndAreFlushed(t *testing.T) {
+	t.Parallel()
+	a, b, _ := pair(t)
+	var c collector
+	f, err := a.joined().Open(b.joined().Expect(&c), 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := a.Batch()
+	out.Packets = append(out.Packets[:0], pipe.Packet{Sequence: 9, Payload: []byte("no marker")})
+	f.Send(out)
+	out.Release()
+	deadline := time.Now().Add(patience)
+	for {
+		c.mu.Lock()
+		flushed := c.flushed
+		c.mu.Unlock()
+		if flushed == 1 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it was never flushed")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
