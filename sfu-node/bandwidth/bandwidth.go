@@ -90,6 +90,7 @@ type Estimator struct {
 // New makes an estimator.
 func New() *Estimator {
 	e := &Estimator{rate: StartRate}
+	e.probe.saved = firstSavings
 	e.delay.reset()
 	return e
 }

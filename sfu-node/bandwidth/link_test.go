@@ -101,9 +101,9 @@ func (c *call) choose() {
 	for c.layer+1 < len(c.layers) && c.layers[c.layer+1] <= budget*9/10 {
 		c.layer++
 	}
-	c.est.Want(0)
+	c.est.Want(0, 0)
 	if c.layer+1 < len(c.layers) {
-		c.est.Want((c.layers[c.layer+1]*10/9 + audioKbps + 1) * 1000)
+		c.est.Want((c.layers[c.layer+1]*10/9+audioKbps+1)*1000, 0)
 	}
 }
 

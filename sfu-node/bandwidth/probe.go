@@ -7,6 +7,9 @@ const (
 	// kept up to probeSavings bytes.
 	probeShare   = 0.02
 	probeSavings = 96_000
+	// firstSavings may be spent on somebody who has just come and waits for
+	// everything.
+	firstSavings = 48_000
 
 	// A probe lasts longer where delay is noisy.
 	leastProbe = 50 * time.Millisecond
@@ -24,7 +27,8 @@ const (
 
 // probe sends more than is needed for a moment, to see whether it arrives.
 type probe struct {
-	want   float64
+	useful float64 // what would be put to use next
+	most   float64 // all that would be
 	saved  float64 // bytes that may be spent
 	next   time.Duration
 	pause  time.Duration
@@ -47,9 +51,11 @@ type probe struct {
 	quietUntil time.Duration
 }
 
-// Want says which rate would be put to use: what a probe is to reach. 0 wants
-// none.
-func (e *Estimator) Want(bps int64) { e.probe.want = float64(bps) }
+// Want says which rate would be put to use next, and which at most: what probes
+// are to reach. 0 wants none.
+func (e *Estimator) Want(next, most int64) {
+	e.probe.useful, e.probe.most = float64(next), float64(max(next, most))
+}
 
 // Probe returns how many bytes of padding are to be sent now, and in how long to
 // ask again: 0 when no probe is on its way, then ask when it suits, some times a
@@ -87,17 +93,18 @@ func (e *Estimator) Probe(at time.Duration) (bytes int, again time.Duration) {
 func (e *Estimator) beginProbe(at time.Duration) bool {
 	p := &e.probe
 	fresh := e.heard != 0 && at-e.heard < feedbackLapse
-	if !fresh || p.want <= e.rate || at < p.next || e.delay.n < slots || e.delay.high() || e.loss.rising && e.loss.recent > growLoss {
+	if !fresh || p.useful <= e.rate || at < p.next || e.delay.n < slots || e.delay.high() || e.loss.rising && e.loss.recent > growLoss {
 		return false
 	}
 	length := min(max(leastProbe, time.Duration(10*e.delay.noise)*time.Microsecond), mostProbe)
-	target := min(p.want*1.1, e.rate*mostJump)
-	cost := (target - e.sent.rate(at, 500*time.Millisecond)) / 8 * length.Seconds()
-	if cost > p.saved {
+	sent := e.sent.rate(at, 500*time.Millisecond)
+	affordable := sent + p.saved*8/length.Seconds()
+	least, target := min(p.useful*1.1, e.rate*mostJump), min(p.most*1.1, e.rate*mostJump, affordable)
+	if target < least {
 		return false
 	}
 	*p = probe{
-		want: p.want, saved: p.saved, pause: p.pause, active: true,
+		useful: p.useful, most: p.most, saved: p.saved, pause: p.pause, active: true,
 		target: target, length: length, start: at, before: e.delay.recentLeast(),
 	}
 	return true

@@ -59,6 +59,29 @@ type Demand struct {
 	// Current is the layer carried now, or [None].
 	Current int
 	Flows   [Count]Flow
+	// First has all it can use before the others have anything.
+	First bool
+	// Held does not go above Current now.
+	Held bool
+}
+
+// Kbps is the rate of layer i, or 0 for [None].
+func (d Demand) Kbps(i int) int64 {
+	if i == None {
+		return 0
+	}
+	return d.Flows[i].Kbps
+}
+
+// Above returns the next layer above i that would serve d better, or [None].
+func (d Demand) Above(i int) int {
+	best := Choose(d)
+	for i++; i <= best; i++ {
+		if d.Flows[i].Live {
+			return i
+		}
+	}
+	return None
 }
 
 // Choose returns the layer that serves d best regardless of rate: the smallest
@@ -78,42 +101,60 @@ func Choose(d Demand) int {
 	return best
 }
 
-// upShare is the share of the budget, in percent, that a stream may fill by
+// UpShare is the share of the budget, in percent, that a stream may fill by
 // going up a layer. Keeping what it has may fill all of it, so that a rate near
 // the bound does not make a stream go up and down.
-const upShare = 90
+const UpShare = 90
 
 // Allocate chooses a layer for each demand such that the sum of their rates
-// stays within budget kbps; the first demands have precedence. A demand that
-// has live layers of which none fits gets [None]. A budget of 0 means no bound.
-// It allocates the result only.
+// stays within budget kbps. Those that are First get what serves them best, as
+// far as it fits; then all others get their smallest layer, before any of them
+// gets a larger one. Earlier demands have precedence over later ones. A demand
+// that has live layers of which none fits gets [None]. A budget of 0 means no
+// bound. It allocates the result only.
 func Allocate(budget int64, demands []Demand) []int {
 	chosen := make([]int, len(demands))
 	var used int64
-	for n, d := range demands {
-		i := Choose(d)
-		for budget > 0 && i != None {
-			bound := budget
-			if i > d.Current {
-				bound = budget * upShare / 100
-			}
-			if used+d.Flows[i].Kbps <= bound {
-				break
-			}
-			i = below(d, i)
+	give := func(n, most int) {
+		d, had := &demands[n], chosen[n]
+		used -= d.Kbps(had)
+		chosen[n] = fitting(d, most, budget, used)
+		if chosen[n] == None {
+			chosen[n] = had
 		}
-		chosen[n] = i
-		if i != None {
-			used += d.Flows[i].Kbps
+		used += d.Kbps(chosen[n])
+	}
+	for n, d := range demands {
+		chosen[n] = None
+		if d.First {
+			give(n, Choose(d))
+		}
+	}
+	for n, d := range demands {
+		if !d.First {
+			give(n, min(Choose(d), d.Above(None)))
+		}
+	}
+	for n, d := range demands {
+		if !d.First && chosen[n] != None {
+			give(n, Choose(d))
 		}
 	}
 	return chosen
 }
 
-// below returns the largest live layer under i, or [None].
-func below(d Demand, i int) int {
-	for i--; i >= 0; i-- {
-		if d.Flows[i].Live {
+// fitting returns the largest live layer up to most that fits beside what is
+// used, or [None].
+func fitting(d *Demand, most int, budget, used int64) int {
+	for i := most; i >= 0; i-- {
+		if !d.Flows[i].Live || d.Held && i > d.Current {
+			continue
+		}
+		bound := budget
+		if i > d.Current {
+			bound = budget * UpShare / 100
+		}
+		if budget == 0 || used+d.Flows[i].Kbps <= bound {
 			return i
 		}
 	}

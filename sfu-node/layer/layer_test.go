@@ -72,15 +72,19 @@ func TestAllocate(t *testing.T) {
 		demands []Demand
 		want    []int
 	}{
-		{"no bound", 0, []Demand{{720, None, all}, {720, None, all}}, []int{2, 2}},
-		{"enough", 10_000, []Demand{{720, None, all}, {360, None, all}}, []int{2, 1}},
-		{"the first has precedence", 3000, []Demand{{720, None, all}, {720, None, all}}, []int{2, 0}},
-		{"step down", 1000, []Demand{{720, None, all}, {720, None, all}}, []int{1, 0}},
-		{"nothing left", 500, []Demand{{720, None, all}, {720, None, all}, {720, None, all}, {720, None, all}}, []int{0, 0, 0, None}},
-		{"keep what fits the whole budget", 2500, []Demand{{720, 2, all}}, []int{2}},
-		{"but do not go up to it", 2500, []Demand{{720, 1, all}}, []int{1}},
-		{"unknown rates cost nothing", 100, []Demand{{720, None, flows(0, 0, 0)}}, []int{2}},
-		{"not flowing costs nothing", 1000, []Demand{{720, None, flows(-1, -1, -1)}, {360, None, all}}, []int{None, 1}},
+		{"no bound", 0, []Demand{{Height: 720, Current: None, Flows: all}, {Height: 720, Current: None, Flows: all}}, []int{2, 2}},
+		{"enough", 10_000, []Demand{{Height: 720, Current: None, Flows: all}, {Height: 360, Current: None, Flows: all}}, []int{2, 1}},
+		{"the first has precedence", 3000, []Demand{{Height: 720, Current: None, Flows: all}, {Height: 720, Current: None, Flows: all}}, []int{2, 0}},
+		{"step down", 1000, []Demand{{Height: 720, Current: None, Flows: all}, {Height: 720, Current: None, Flows: all}}, []int{1, 0}},
+		{"nothing left", 500, []Demand{{Height: 720, Current: None, Flows: all}, {Height: 720, Current: None, Flows: all}, {Height: 720, Current: None, Flows: all}, {Height: 720, Current: None, Flows: all}}, []int{0, 0, 0, None}},
+		{"keep what fits the whole budget", 2500, []Demand{{Height: 720, Current: 2, Flows: all}}, []int{2}},
+		{"but do not go up to it", 2500, []Demand{{Height: 720, Current: 1, Flows: all}}, []int{1}},
+		{"unknown rates cost nothing", 100, []Demand{{Height: 720, Current: None, Flows: flows(0, 0, 0)}}, []int{2}},
+		{"not flowing costs nothing", 1000, []Demand{{Height: 720, Current: None, Flows: flows(-1, -1, -1)}, {Height: 360, Current: None, Flows: all}}, []int{None, 1}},
+		{"all have a picture before one has a better one", 1200, []Demand{{Height: 720, Current: 2, Flows: flows(150, 500, 800)}, {Height: 720, Current: 0, Flows: all}, {Height: 720, Current: 0, Flows: all}}, []int{2, 0, 0}},
+		{"but for what comes first", 2600, []Demand{{Height: 180, Current: 0, Flows: all}, {Height: 720, Current: 2, Flows: all, First: true}}, []int{None, 2}},
+		{"held, though it fits", 10_000, []Demand{{Height: 720, Current: 1, Flows: all, Held: true}, {Height: 720, Current: None, Flows: all, Held: true}}, []int{1, None}},
+		{"held, and too much", 400, []Demand{{Height: 720, Current: 1, Flows: all, Held: true}}, []int{0}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := Allocate(c.budget, c.demands)
@@ -104,7 +108,7 @@ func FuzzAllocate(f *testing.F) {
 		budget %= 1 << 40
 		var demands []Demand
 		for ; len(raw) >= 5; raw = raw[5:] {
-			d := Demand{Height: int(raw[0]) * 8, Current: int(raw[1]%4) - 1}
+			d := Demand{Height: int(raw[0]) * 8, Current: int(raw[1]%4) - 1, First: raw[1]&8 != 0, Held: raw[1]&16 != 0}
 			for i := range d.Flows {
 				b := raw[2+i]
 				d.Flows[i] = Flow{Live: b&1 != 0, Kbps: int64(b) * 10, Height: Height(i, int(raw[1])*8)}
@@ -120,6 +124,9 @@ func FuzzAllocate(f *testing.F) {
 			used += d.Flows[i].Kbps
 			if !d.Flows[i].Live {
 				t.Errorf("demand %d gets layer %d, which does not flow", n, i)
+			}
+			if d.Held && i > d.Current {
+				t.Errorf("demand %d is held at %d and gets layer %d", n, d.Current, i)
 			}
 			if best := Choose(d); i > best {
 				t.Errorf("demand %d gets layer %d, %d serves it", n, i, best)

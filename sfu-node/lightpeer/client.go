@@ -16,6 +16,7 @@ import (
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/report"
+	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/sdp/v3"
@@ -39,6 +40,9 @@ type Options struct {
 	VP8, Opus uint8
 	// Content makes the client never ask for lost packets again.
 	Content bool
+	// Mute makes the client not say when each packet came: it sends no
+	// transport-wide feedback.
+	Mute bool
 	// Profile is the only SRTP profile offered, if set.
 	Profile dtls.SRTPProtectionProfile
 	// OnMessage gets each message on the data channels; may be nil.
@@ -288,11 +292,15 @@ func (c *Client) newAPI() (*webrtc.API, error) {
 	generator, generatorErr := nack.NewGeneratorInterceptor()
 	responder, responderErr := nack.NewResponderInterceptor()
 	receiver, receiverErr := report.NewReceiverInterceptor()
-	if err := errors.Join(generatorErr, responderErr, receiverErr); err != nil {
+	feedback, feedbackErr := twcc.NewSenderInterceptor()
+	if err := errors.Join(generatorErr, responderErr, receiverErr, feedbackErr); err != nil {
 		return nil, fmt.Errorf("lightpeer: make interceptors: %w", err)
 	}
 	if !c.opt.Content {
 		registry.Add(generator)
+	}
+	if !c.opt.Mute {
+		registry.Add(feedback)
 	}
 	registry.Add(responder)
 	registry.Add(receiver)

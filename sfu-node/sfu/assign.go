@@ -199,34 +199,38 @@ func (r *Room) sendStreams(p *Peer) {
 // The caller holds Room.mu.
 func (r *Room) aimAll(now time.Duration) {
 	for _, pub := range r.listed {
-		if pub.video() {
-			pub.measure(now)
-		}
+		pub.measure(now)
 	}
 	for _, p := range r.arrivals {
-		if r.aimPeer(p) {
+		if r.aimPeer(p, now) {
 			r.sendStreams(p)
 		}
 	}
 }
 
 // aimPeer reports whether a stream was paused or is no longer.
-func (r *Room) aimPeer(p *Peer) bool {
+func (r *Room) aimPeer(p *Peer, now time.Duration) bool {
 	r.demands = r.demands[:0]
 	streams := make([]*stream, 0, len(p.order))
-	for _, pub := range p.order {
+	for _, pub := range r.byPriority(p) {
 		i := slices.IndexFunc(p.video, func(s *stream) bool { return s.carries == pub })
 		if i < 0 {
 			continue
 		}
-		streams = append(streams, p.video[i])
+		s := p.video[i]
+		streams = append(streams, s)
 		r.demands = append(r.demands, layer.Demand{
-			Height: wantedHeight(p, pub), Current: p.video[i].aimed(), Flows: expected(pub),
+			Height: wantedHeight(p, pub), Current: s.aimed(), Flows: expected(pub),
+			First: p.want[pub.view()].Pinned, Held: now < s.held.until,
 		})
 	}
+	budget := p.budget(now)
 	changed := false
-	for i, chosen := range layer.Allocate(p.profile.ReceiveKbps, r.demands) {
+	chosen := layer.Allocate(budget, r.demands)
+	p.say(budget, r.demands, chosen, now)
+	for i, chosen := range chosen {
 		s := streams[i]
+		s.held.note(r.demands[i], chosen, s.paused, now)
 		s.aim(chosen)
 		if paused := chosen == layer.None; paused != s.paused {
 			s.paused = paused
@@ -242,7 +246,7 @@ func expected(pub *publication) [layer.Count]layer.Flow {
 	flows := pub.flows
 	for _, f := range flows {
 		if f.Live {
-			return flows
+			return assume(flows)
 		}
 	}
 	for i := range flows {
@@ -252,7 +256,7 @@ func expected(pub *publication) [layer.Count]layer.Flow {
 }
 
 func wantedHeight(p *Peer, pub *publication) int {
-	if v, ok := p.want[view{pub.identity, pub.source}]; ok {
+	if v, ok := p.want[pub.view()]; ok {
 		return v.Height
 	}
 	if pub.source == events.Screen {

@@ -40,6 +40,7 @@ type Counters struct {
 	PipedOut             atomic.Int64 // RTP packets to other nodes
 	Nacks                atomic.Int64 // negative acknowledgements from receivers
 	Repeated             atomic.Int64 // packets sent again
+	Probes               atomic.Int64 // packets of padding sent to find out what a way carries
 	KeysAsked            atomic.Int64 // picture loss indications from receivers
 	KeysSent             atomic.Int64 // picture loss indications to publishers
 	Joins                atomic.Int64
@@ -59,7 +60,7 @@ func (c *Counters) LogValue() slog.Value {
 		slog.Int64("packetsIn", c.PacketsIn.Load()), slog.Int64("bytesIn", c.BytesIn.Load()),
 		slog.Int64("packetsOut", c.PacketsOut.Load()), slog.Int64("bytesOut", c.BytesOut.Load()),
 		slog.Int64("pipedIn", c.PipedIn.Load()), slog.Int64("pipedOut", c.PipedOut.Load()),
-		slog.Int64("nacks", c.Nacks.Load()), slog.Int64("repeated", c.Repeated.Load()),
+		slog.Int64("nacks", c.Nacks.Load()), slog.Int64("repeated", c.Repeated.Load()), slog.Int64("probes", c.Probes.Load()),
 		slog.Int64("keysAsked", c.KeysAsked.Load()), slog.Int64("keysSent", c.KeysSent.Load()),
 		slog.Int64("joins", c.Joins.Load()), slog.Int64("badMessages", c.BadMessages.Load()),
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
+	"github.com/spillway-sfu/spillway/sfu-node/bandwidth"
 	"github.com/spillway-sfu/spillway/sfu-node/burst"
 	"github.com/spillway-sfu/spillway/sfu-node/layer"
 	"github.com/spillway-sfu/spillway/sfu-node/seal"
@@ -25,19 +26,12 @@ const (
 	// others of its run. The packets of one frame differ by a byte.
 	maxPadding = 24
 
+	// addressing is what IPv4 and UDP add to what is sent.
+	addressing = 28
+
 	batchBytes = 128 << 10 // stays in a core's cache
 	batchRuns  = 64
 )
-
-// estimator learns what leaves for one participant and what it says about it.
-// Calls do not overlap. Times are the node's.
-type estimator interface {
-	// OnSent notes a packet by its transport-wide sequence number and its size.
-	OnSent(sequence uint16, size int, at time.Duration)
-	// OnFeedback takes one transport-wide feedback packet. It reports whether it
-	// could be read.
-	OnFeedback(packet []byte, at time.Duration) bool
-}
 
 // egress is where what a participant receives is sealed and numbered, whichever
 // publication it is of.
@@ -46,7 +40,9 @@ type egress struct {
 	sealer   *seal.Sealer   // nil before the handshake
 	to       netip.AddrPort // not valid before there is a candidate pair
 	sequence uint16         // transport-wide
-	watch    estimator      // may be nil
+	numbered bool           // some stream's packets carry it
+	watch    *bandwidth.Estimator
+	pacer    pacer
 }
 
 // batch collects, sealed, what one burst of packets owes to many participants.
@@ -132,7 +128,7 @@ func (e *egress) add(bound *binding, plan []planned, b *batch) {
 		b.sfu.count.dropped[DropUnconnected].Add(int64(len(plan)))
 		return
 	}
-	stream := e.sealer.Stream(bound.ssrc)
+	stream, now := e.sealer.Stream(bound.ssrc), b.sfu.now()
 	for len(plan) > 0 {
 		n, size := equals(plan)
 		start, whole := b.used, bound.header()+size+e.sealer.Overhead()
@@ -142,7 +138,7 @@ func (e *egress) add(bound *binding, plan []planned, b *batch) {
 			if i < n-1 {
 				pad = size - len(q.payload)
 			}
-			e.seal(bound, q, pad, stream, b)
+			e.seal(bound, q, pad, stream, b, now)
 		}
 		if b.used > start {
 			b.runs = append(b.runs, burst.Run{To: e.to, Data: b.buf[start:b.used], Size: whole})
@@ -184,7 +180,7 @@ func (b *binding) header() int {
 
 // seal writes one packet behind what the batch holds. One that the sealer refuses
 // is left out.
-func (e *egress) seal(bound *binding, q *planned, pad int, stream *seal.Stream, b *batch) {
+func (e *egress) seal(bound *binding, q *planned, pad int, stream *seal.Stream, b *batch, now time.Duration) {
 	at := b.buf[b.used:]
 	marker := q.p.in.Marker || q.begins && bound.audio
 	header := e.writeHeader(at, bound, q.out.Sequence, q.out.Timestamp, bound.pts[q.codec], marker, q.csrc)
@@ -196,20 +192,23 @@ func (e *egress) seal(bound *binding, q *planned, pad int, stream *seal.Stream, 
 		n += pad
 		at[n-1] = byte(pad)
 	}
-	e.finish(at, header, n, stream, b)
+	e.finish(bound, at, header, n, stream, b, now)
 }
 
-func (e *egress) finish(at []byte, header, n int, stream *seal.Stream, b *batch) {
+// finish seals the packet at[:n], which stands behind what the batch holds, and
+// counts it in. One without a transport-wide number, where others have one, says
+// nothing of the way: nobody will report on it.
+func (e *egress) finish(bound *binding, at []byte, header, n int, stream *seal.Stream, b *batch, now time.Duration) {
 	sealed, err := stream.Seal(at, header, n)
 	if err != nil {
 		b.sfu.count.drop(DropSeal)
 		return
 	}
 	b.used += sealed
-	if e.watch != nil {
-		e.watch.OnSent(e.sequence, sealed, b.sfu.now())
+	if bound.transportCC != 0 || !e.numbered {
+		e.watch.OnSent(e.sequence, sealed+addressing, now)
+		e.sequence++
 	}
-	e.sequence++
 }
 
 // rewrite puts a receiver's numbers into a copy of the payload.

@@ -122,20 +122,22 @@ func mediaEngine(profile []string) (*webrtc.MediaEngine, error) {
 }
 
 func registerExtensions(m *webrtc.MediaEngine) error {
-	incoming := webrtc.RTPTransceiverDirectionRecvonly
+	in := []webrtc.RTPTransceiverDirection{webrtc.RTPTransceiverDirectionRecvonly}
+	both := []webrtc.RTPTransceiverDirection{webrtc.RTPTransceiverDirectionRecvonly, webrtc.RTPTransceiverDirectionSendonly}
 	for _, e := range []struct {
 		kind webrtc.RTPCodecType
 		uri  string
+		ways []webrtc.RTPTransceiverDirection
 	}{
-		{webrtc.RTPCodecTypeAudio, sdp.SDESMidURI},
-		{webrtc.RTPCodecTypeAudio, audioLevelURI},
-		{webrtc.RTPCodecTypeAudio, sdp.TransportCCURI},
-		{webrtc.RTPCodecTypeVideo, sdp.SDESMidURI},
-		{webrtc.RTPCodecTypeVideo, sdp.SDESRTPStreamIDURI},
-		{webrtc.RTPCodecTypeVideo, sdp.SDESRepairRTPStreamIDURI},
-		{webrtc.RTPCodecTypeVideo, sdp.TransportCCURI},
+		{webrtc.RTPCodecTypeAudio, sdp.SDESMidURI, in},
+		{webrtc.RTPCodecTypeAudio, audioLevelURI, in},
+		{webrtc.RTPCodecTypeAudio, sdp.TransportCCURI, both},
+		{webrtc.RTPCodecTypeVideo, sdp.SDESMidURI, in},
+		{webrtc.RTPCodecTypeVideo, sdp.SDESRTPStreamIDURI, in},
+		{webrtc.RTPCodecTypeVideo, sdp.SDESRepairRTPStreamIDURI, in},
+		{webrtc.RTPCodecTypeVideo, sdp.TransportCCURI, both},
 	} {
-		if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: e.uri}, e.kind, incoming); err != nil {
+		if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: e.uri}, e.kind, e.ways...); err != nil {
 			return fmt.Errorf("register %s: %w", e.uri, err)
 		}
 	}

@@ -45,6 +45,7 @@ func (l *links) move(p *Peer, old, to netip.AddrPort) {
 // RFC 5104, section 4.3.1).
 const (
 	senderReport   = 200
+	receiverReport = 201
 	aboutTransport = 205
 	aboutPayload   = 206
 
@@ -81,16 +82,15 @@ func (p *Peer) onReports(b []byte, now time.Duration) {
 		b = b[size:]
 		switch {
 		case size < 12:
+		case kind == receiverReport:
+			p.onReception(one[8:], int(format), now)
 		case kind == senderReport && size >= 28:
 			p.intake.onSenderReport(one, now)
+			p.onReception(one[28:], int(format), now)
 		case kind == aboutTransport && format == formatNACK:
 			p.onNACK(one)
 		case kind == aboutTransport && format == formatTransportCC:
-			p.egress.mu.Lock()
-			if w := p.egress.watch; w != nil {
-				w.OnFeedback(one, now)
-			}
-			p.egress.mu.Unlock()
+			p.onTransport(one, now)
 		case kind == aboutPayload && format == formatPLI:
 			p.onKeyAsked(binary.BigEndian.Uint32(one[8:]))
 		case kind == aboutPayload && format == formatFIR:
@@ -124,10 +124,10 @@ func (p *Peer) onNACK(one []byte) {
 	for entry := one[12:]; len(entry) >= 4; entry = entry[4:] {
 		first, following := binary.BigEndian.Uint16(entry), binary.BigEndian.Uint16(entry[2:])
 		p.sfu.count.Nacks.Add(1)
-		s.repeat(first, out)
+		p.again(s, first, out)
 		for i := range uint16(16) {
 			if following&(1<<i) != 0 {
-				s.repeat(first+1+i, out)
+				p.again(s, first+1+i, out)
 			}
 		}
 	}

@@ -70,6 +70,10 @@ func newUplink(p *Peer, s *section, i int, ssrc uint32) *uplink {
 
 func (u *uplink) feed() *feed { return &u.pub.layers[u.layer] }
 
+// grows is how much longer a packet usually is on a receiver's way, datagram and
+// all, than what came of it.
+const grows = 40
+
 // free is the packet to read into.
 func (u *uplink) free() *packet {
 	p := &u.packets[len(u.held)]
@@ -119,7 +123,7 @@ func (u *uplink) accept(p *packet, raw []byte, now time.Duration) bool {
 		return false
 	}
 	f := u.feed()
-	f.bytes.Add(int64(len(raw)))
+	f.bytes.Add(int64(len(raw) + grows))
 	p.pub = pub
 	u.held = append(u.held, p)
 	if len(p.payload) == 0 {

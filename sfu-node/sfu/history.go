@@ -135,9 +135,10 @@ func (s *stream) repeat(sequence uint16, b *batch) {
 	if k.codec == codecVP8 || k.codec == codecVP9 {
 		k.picture.Write(at[head+original:head+original+n], again.out.PictureID, again.out.TL0)
 	}
-	e.finish(at, head, head+original+n, e.sealer.Stream(bound.rtx), b)
+	e.finish(&repeat, at, head, head+original+n, e.sealer.Stream(bound.rtx), b, now)
 	if b.used > start {
 		b.runs = append(b.runs, burst.Run{To: e.to, Data: b.buf[start:b.used], Size: b.used - start})
+		e.pacer.spend(b.used - start)
 		s.peer.sfu.count.Repeated.Add(1)
 	}
 }

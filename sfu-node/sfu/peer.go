@@ -11,6 +11,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/sfu-node/bandwidth"
 )
 
 // Peer is one participant's connection. A later session of the same participant
@@ -42,11 +43,15 @@ type Peer struct {
 	intake intake
 	ssrc   uint32 // of what we say as a receiver
 
-	room     *Room
-	quiet    atomic.Bool // no sign of life lately
-	open     atomic.Bool // the data channel has opened
+	room  *Room
+	quiet atomic.Bool // no sign of life lately
+	open  atomic.Bool // the data channel has opened
+	// assigned is how many bits a second its streams take, as last decided.
+	assigned atomic.Int64
+	short    atomic.Bool // the way carries less than that
 	clock    senderClock
 	kick     chan struct{} // there is something to tell the participant
+	nudge    chan struct{} // something paced is to be sent
 	deadline *time.Timer   // for the data channel to open
 	once     sync.Once
 	done     chan struct{} // closed when the connection is
@@ -67,6 +72,7 @@ type roster struct {
 	wanted          []events.WantedVideo // in the order of the request, pinned first
 	only            bool
 	order           []*publication // video it is to receive, the most important first
+	ranked          []*publication // scratch
 }
 
 // view names a publication from a receiver's side.
@@ -88,7 +94,8 @@ func newPeer(s *SFU, o events.Offer) *Peer {
 		person: o.Person, profile: o.Profile, session: o.Session, from: o.From, revision: o.Revision,
 		offer: o.Offer, media: o.Media,
 		sources: map[string]events.Source{}, pubs: map[events.Source]*publication{},
-		kick: make(chan struct{}, 1), done: make(chan struct{}), ssrc: rand.Uint32(),
+		egress: egress{watch: bandwidth.New()},
+		kick:   make(chan struct{}, 1), nudge: make(chan struct{}, 1), done: make(chan struct{}), ssrc: rand.Uint32(),
 	}
 }
 
@@ -182,23 +189,16 @@ const (
 	reportsAtOnce = 30
 )
 
-// feedback sends this participant its reports, and asks it for key frames when its
-// receivers need some and for what is missing, until the connection ends.
+// feedback sends this participant its reports and what is paced, and asks it for
+// key frames when its receivers need some and for what is missing, until the
+// connection ends.
 func (p *Peer) feedback() {
 	reports := time.NewTicker(reportEvery)
 	defer reports.Stop()
-	later := time.NewTimer(time.Hour)
+	later, paced := time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	defer later.Stop()
-	for {
-		select {
-		case <-p.done:
-			return
-		case <-reports.C:
-			p.sendReports()
-			continue
-		case <-p.kick:
-		case <-later.C:
-		}
+	defer paced.Stop()
+	tell := func() {
 		packets, wait := p.intake.due(p, p.sfu.now())
 		p.writeRTCP(packets)
 		if keys := p.askForKeys(); keys > 0 && (wait == 0 || keys < wait) {
@@ -206,6 +206,27 @@ func (p *Peer) feedback() {
 		}
 		if wait > 0 {
 			later.Reset(wait)
+		}
+	}
+	pace := func() {
+		if wait := p.pace(); wait > 0 {
+			paced.Reset(wait)
+		}
+	}
+	for {
+		select {
+		case <-p.done:
+			return
+		case <-reports.C:
+			p.sendReports()
+		case <-p.kick:
+			tell()
+		case <-later.C:
+			tell()
+		case <-p.nudge:
+			pace()
+		case <-paced.C:
+			pace()
 		}
 	}
 }

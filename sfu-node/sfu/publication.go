@@ -79,6 +79,8 @@ func newPublication(p *Peer, source events.Source) *publication {
 	return &publication{identity: p.person.Identity, source: source, revision: p.revision, from: p, csrc: rand.Uint32() | 1}
 }
 
+func (pub *publication) view() view { return view{pub.identity, pub.source} }
+
 func (pub *publication) video() bool { return pub.source.Kind() == "video" }
 
 // available reports whether receivers may be given this publication.
@@ -154,6 +156,7 @@ func (pub *publication) measure(now time.Duration) {
 		lapse = screenLapse
 	}
 	span := now - pub.measured
+	begins := pub.measured == 0 // there is nothing to compare with
 	for i := range pub.layers {
 		f := &pub.layers[i]
 		last := time.Duration(f.last.Load())
@@ -165,8 +168,14 @@ func (pub *publication) measure(now time.Duration) {
 			total := f.bytes.Load()
 			kbps := (total - f.counted) * 8 / span.Milliseconds()
 			f.counted = total
+			if begins {
+				continue
+			}
 			// Half of the new figure: one key frame is no trend.
-			pub.flows[i].Kbps = (pub.flows[i].Kbps + kbps) / 2
+			if old := pub.flows[i].Kbps; old > 0 {
+				kbps = (old + kbps) / 2
+			}
+			pub.flows[i].Kbps = kbps
 		}
 	}
 	if span >= measureEvery {

@@ -36,6 +36,8 @@ type Room struct {
 	// contested says that some receiver has fewer audio streams than there are
 	// microphones, so that the begin of a voice must be noticed at once.
 	contested atomic.Bool
+	// congested says that some receiver's way carries less than what it is sent.
+	congested atomic.Bool
 
 	mu       sync.Mutex
 	peers    map[*Peer]bool   // everybody seated
@@ -128,6 +130,8 @@ func (r *Room) look() {
 		r.aimedAt = now
 		r.aimAll(now)
 		r.fetchAll(now)
+	} else if r.congested.Swap(false) {
+		r.aimShort(now)
 	}
 	r.askForKeys(now)
 }
@@ -174,7 +178,7 @@ func (r *Room) join(p *Peer) {
 	if r.assignTo(p, audio, video, r.sfu.now()) {
 		r.contested.Store(true)
 	}
-	if r.aimPeer(p) {
+	if r.aimPeer(p, r.sfu.now()) {
 		r.sendStreams(p)
 	}
 	r.unassigned = true

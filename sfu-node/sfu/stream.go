@@ -48,7 +48,12 @@ type stream struct {
 	octets  uint32
 	fresh   bool // something was sent since the last report
 	rtx     uint16
+	held    hold
 	sent    []sentPacket // nil until something can be asked for again
+
+	// received is the highest number that the receiver has reported; the intake's
+	// lock guards it.
+	received uint32
 }
 
 // binding is what negotiation fixed for a stream.
@@ -97,6 +102,9 @@ func (s *stream) Bind(t webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 	for _, e := range t.HeaderExtensions() {
 		if e.URI == sdp.TransportCCURI && e.ID > 0 && e.ID < 15 {
 			b.transportCC = uint8(e.ID)
+			s.peer.egress.mu.Lock()
+			s.peer.egress.numbered = true
+			s.peer.egress.mu.Unlock()
 		}
 	}
 	s.bound.Store(b)
@@ -178,11 +186,11 @@ func (s *stream) aim(target int) {
 	}
 }
 
-// aimed returns the layer that is being sent.
+// aimed returns the layer that is, or is to be, sent.
 func (s *stream) aimed() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.current
+	return s.target
 }
 
 // interrupt makes the stream wait for a packet at which a decoder can start.
