@@ -43,12 +43,13 @@ sim: ## Run one seeded world with its trace (SEED, STEPS)
 sim-long: ## Run ten thousand seeded worlds (SEED is the first, SEEDS how many)
 	@go run ./shared/sim/trial/replay -seed $(SEED) -seeds $(SEEDS) -steps $(STEPS)
 
-bench: setup-test build ## Measure joins, cold starts and forwarding (nothing else should run)
+bench: setup-test build ## Measure joins, cold starts, bad networks and forwarding (nothing else should run)
 	@go run ./bench/join
 	@go run ./bench/frame
 	@go run ./bench/start
 	@go run ./bench/fleet
 	@go run ./bench/units
+	@go run ./bench/network
 	@go build -o build/forward ./bench/forward && build/forward
 
 faults: setup-test build ## Kill, drain and cut off with people on it, and print what they see (PEOPLE in a room)

@@ -108,7 +108,7 @@ func (d *delay) close() signal {
 	limit := d.limit()
 	s := steady
 	switch {
-	case d.waiting > limit && rise > max(trendLimit, 1.5*d.noise):
+	case d.waiting > limit && rise > max(trendLimit, 1.5*d.noise) && d.grows(limit):
 		s = overused
 	case d.waiting > standingLimit+5*d.noise && rise > -trendLimit:
 		s = overused
@@ -117,6 +117,14 @@ func (d *delay) close() signal {
 	}
 	d.noise += (min(residual, 50_000) - d.noise) / 16
 	return s
+}
+
+// grows reports whether the queue of the last slot is no accident: there was one
+// in the slot before, and it has not begun to empty. One long frame, or a receiver
+// that slept, makes a queue that falls at once.
+func (d *delay) grows(limit float64) bool {
+	last, before := d.queue[(d.n-1)%slots], d.queue[(d.n-2)%slots]
+	return before-float64(d.base) > limit/2 && last > before-d.noise
 }
 
 // trend fits a line to the slots: its rise from first to last, and the mean
@@ -193,6 +201,27 @@ func (m *meter) rate(at, span time.Duration) float64 {
 		}
 	}
 	return total * 8 / (time.Duration(n) * meterSlot).Seconds()
+}
+
+// burst is the highest rate of run slots in a row among the last span: while there
+// is a queue, what the way carries.
+func (m *meter) burst(at time.Duration, run, span int64) float64 {
+	now, most, sum := int64(at/meterSlot), int64(0), int64(0)
+	for i := range span {
+		sum += m.slotBytes(now - span + i)
+		if i >= run {
+			sum -= m.slotBytes(now - span + i - run)
+		}
+		most = max(most, sum)
+	}
+	return float64(most) * 8 / (time.Duration(run) * meterSlot).Seconds()
+}
+
+func (m *meter) slotBytes(slot int64) int64 {
+	if !m.begun || slot > m.slot || slot <= m.slot-meterSlots {
+		return 0
+	}
+	return int64(m.bytes[index(slot)])
 }
 
 const peakSeconds = 10

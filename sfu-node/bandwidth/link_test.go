@@ -57,6 +57,7 @@ type call struct {
 	now       time.Duration
 	seq       uint16
 	layer     int
+	key       bool // the next frame is a key frame
 	onTheWay  []arrival
 	reported  int64 // next sequence number to report, extended
 	feedbacks []report
@@ -90,10 +91,16 @@ func (c *call) send(size int) {
 	}
 }
 
-const audioKbps = 48
+const (
+	audioKbps = 48
+	// keyFactor is how much longer a key frame is, with which a layer begins.
+	keyFactor = 4
+)
 
 func (c *call) choose() {
 	bps, _ := c.est.Estimate(c.now)
+	before := c.layer
+	defer func() { c.key = c.key || c.layer != before }()
 	budget := bps/1000 - audioKbps
 	for c.layer >= 0 && c.layers[c.layer] > budget {
 		c.layer--
@@ -121,6 +128,9 @@ func (c *call) run(span time.Duration) {
 		}
 		if ms%33 == 0 && c.layer >= 0 {
 			frame := int(float64(c.layers[c.layer]) / 8 * 33 * (0.7 + 0.6*c.link.random.Float64()))
+			if c.key {
+				frame, c.key = frame*keyFactor, false
+			}
 			for ; frame > 0; frame -= 1200 {
 				c.send(min(frame, 1200))
 				c.media += int64(min(frame, 1200))

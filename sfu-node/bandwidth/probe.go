@@ -7,15 +7,21 @@ const (
 	// kept up to probeSavings bytes.
 	probeShare   = 0.02
 	probeSavings = 96_000
+	// probeFloor, in bytes a second, may be spent on whoever gets so little that the
+	// share of it would keep things so for minutes.
+	probeFloor = 1500
 	// firstSavings may be spent on somebody who has just come and waits for
 	// everything.
 	firstSavings = 48_000
 
 	// A probe lasts longer where delay is noisy.
 	leastProbe = 50 * time.Millisecond
-	mostProbe  = 250 * time.Millisecond
-	// mostJump bounds the rate that is tried, as a multiple of the estimate.
-	mostJump = 4
+	mostProbe  = 150 * time.Millisecond
+	// mostJump bounds the rate that is tried, as a multiple of the estimate, and
+	// probeQueue how long what is sent too much would wait if the estimate is right:
+	// sound waits behind it.
+	mostJump   = 4
+	probeQueue = 100 * time.Millisecond
 	// Probes that fail are repeated ever more rarely.
 	firstPause = time.Second
 	mostPause  = 8 * time.Second
@@ -30,10 +36,12 @@ type probe struct {
 	useful float64 // what would be put to use next
 	most   float64 // all that would be
 	saved  float64 // bytes that may be spent
-	next   time.Duration
-	pause  time.Duration
-	active bool // being sent, or waited for
-	ended  bool // all of it is sent
+	// fundedAt is until when the floor is among them.
+	fundedAt time.Duration
+	next     time.Duration
+	pause    time.Duration
+	active   bool // being sent, or waited for
+	ended    bool // all of it is sent
 
 	target     float64
 	length     time.Duration
@@ -65,6 +73,9 @@ func (e *Estimator) Probe(at time.Duration) (bytes int, again time.Duration) {
 	if p.active && at-p.start > p.length+probeLapse {
 		e.failProbe(at)
 	}
+	// Who has not asked for a second has not wanted anything.
+	p.saved = min(probeSavings, p.saved+probeFloor*min(at-p.fundedAt, second).Seconds())
+	p.fundedAt = at
 	if !p.active && !e.beginProbe(at) {
 		return 0, 0
 	}
@@ -99,12 +110,13 @@ func (e *Estimator) beginProbe(at time.Duration) bool {
 	length := min(max(leastProbe, time.Duration(10*e.delay.noise)*time.Microsecond), mostProbe)
 	sent := e.sent.rate(at, 500*time.Millisecond)
 	affordable := sent + p.saved*8/length.Seconds()
-	least, target := min(p.useful*1.1, e.rate*mostJump), min(p.most*1.1, e.rate*mostJump, affordable)
+	bound := e.rate * min(mostJump, 1+probeQueue.Seconds()/length.Seconds())
+	least, target := min(p.useful*1.1, bound), min(p.most*1.1, bound, affordable)
 	if target < least {
 		return false
 	}
 	*p = probe{
-		useful: p.useful, most: p.most, saved: p.saved, pause: p.pause, active: true,
+		useful: p.useful, most: p.most, saved: p.saved, fundedAt: p.fundedAt, pause: p.pause, active: true,
 		target: target, length: length, start: at, before: e.delay.recentLeast(),
 	}
 	return true

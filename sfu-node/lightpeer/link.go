@@ -276,4 +276,3 @@ func (q *queue) Pop() any {
 }
 
 var _ net.PacketConn = (*Link)(nil)
-

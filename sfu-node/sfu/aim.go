@@ -130,7 +130,7 @@ const (
 	// After a picture has had to be made smaller it is not made larger for so
 	// long, and ever longer if that again does not last.
 	holdFor  = 2 * time.Second
-	holdMost = 30 * time.Second
+	holdMost = 8 * time.Second
 	// A larger picture that lasted so long was right.
 	holdProof = 10 * time.Second
 )

@@ -148,8 +148,10 @@ func TestRepetitionsArePaced(t *testing.T) {
 	s, _ := b.wired(t, c, seal.AES128GCM)
 	s.aim(0)
 	seq := uint16(0)
-	for i := range uint16(8) {
-		b.up[0].frame([]int{1000, 1000, 1000, 1000, 1000}, &seq, i+1, 0)
+	u := b.up[0]
+	for ; seq < 40; seq++ {
+		payload := append(vp8(1, 0, true, seq == 0), make([]byte, 1000)...)
+		u.take(raw(vp8In, seq, uint32(seq)*3000, payload), 0)
 	}
 	var first uint16
 	for _, q := range s.sent {

@@ -83,6 +83,13 @@ type sentPacket struct {
 func (s *stream) remember(from *feed, p *packet, out layer.Output, csrc uint32) {
 	if s.sent == nil {
 		s.sent = make([]sentPacket, sentLen)
+		s.start = out.Sequence
+	}
+	switch ahead := int16(out.Sequence - s.start); {
+	case p.key && ahead > 0:
+		s.start = out.Sequence
+	case ahead > 2*sentLen:
+		s.start = out.Sequence - sentLen // what is before it is forgotten anyway
 	}
 	s.sent[out.Sequence%sentLen] = sentPacket{from: from, original: p.in.SequenceNumber, out: out, csrc: csrc}
 }
@@ -102,7 +109,7 @@ func (s *stream) repeat(sequence uint16, b *batch) {
 		return
 	}
 	q := &s.sent[sequence%sentLen]
-	if q.from == nil || q.out.Sequence != sequence || q.times == repeatMost || q.times > 0 && now-q.repeated < repeatAfter {
+	if q.from == nil || q.out.Sequence != sequence || int16(sequence-s.start) < 0 || q.times == repeatMost || q.times > 0 && now-q.repeated < repeatAfter {
 		s.mu.Unlock()
 		return
 	}

@@ -10,8 +10,10 @@ import (
 // padding of probes, waits where it would make a queue on the way.
 
 const (
-	// pacedShare is what repeated packets may take of the estimate.
-	pacedShare = 0.5
+	// pacedShare is what repeated packets may take of the estimate, and
+	// congestedShare while there is a queue on the way.
+	pacedShare     = 0.5
+	congestedShare = 0.1
 	// pacedRun is how much, in time at their rate, may leave at once; the least is
 	// two packets.
 	pacedRun   = 5 * time.Millisecond
@@ -39,9 +41,18 @@ type repetition struct {
 	sequence uint16
 }
 
-// ready reports whether a packet may leave now, at a rate in bits per second.
-func (q *pacer) ready(rate int64, now time.Duration) bool {
-	perSecond := float64(rate) / 8 * pacedShare
+// mayRepeat reports whether a packet may be repeated now. The caller holds e.mu.
+func (e *egress) mayRepeat(now time.Duration) bool {
+	share := pacedShare
+	if e.watch.Congested(now) {
+		share = congestedShare
+	}
+	rate, _ := e.watch.Estimate(now)
+	return e.pacer.ready(float64(rate)*share/8, now)
+}
+
+// ready reports whether a packet may leave now.
+func (q *pacer) ready(perSecond float64, now time.Duration) bool {
 	most := max(pacedLeast, perSecond*pacedRun.Seconds())
 	q.credit = min(most, q.credit+perSecond*(now-q.counted).Seconds())
 	q.counted = now
@@ -73,8 +84,7 @@ func (p *Peer) again(s *stream, sequence uint16, b *batch) {
 	e := &p.egress
 	now := p.sfu.now()
 	e.mu.Lock()
-	rate, _ := e.watch.Estimate(now)
-	at := e.pacer.n == 0 && e.pacer.ready(rate, now)
+	at := e.pacer.n == 0 && e.mayRepeat(now)
 	waits := !at && e.pacer.push(repetition{s, sequence})
 	e.mu.Unlock()
 	switch {
@@ -119,7 +129,7 @@ func (p *Peer) nextRepetition() (r repetition, waits bool) {
 	if e.pacer.n == 0 {
 		return r, false
 	}
-	if rate, _ := e.watch.Estimate(now); !e.pacer.ready(rate, now) {
+	if !e.mayRepeat(now) {
 		return r, true
 	}
 	return e.pacer.pop(), e.pacer.n > 0
