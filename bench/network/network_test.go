@@ -17,13 +17,13 @@ func TestBadNetworks(t *testing.T) {
 		t.Fatal(err)
 	}
 	bounds := map[string]figures{ // least of Received and Frames, most of the others
-		"3 Mbps":                   {Received: 700, Frames: 22, Frozen: 1500, Sound: 200, SoundLost: 0.02},
-		"3 Mbps, before a drop":    {Received: 600, Frames: 22, Frozen: 1500, Sound: 250, SoundLost: 0.02},
-		"500 kbps, suddenly":       {Received: 150, Frames: 18, Frozen: 3500, Sound: 600, SoundLost: 0.08},
-		"3 Mbps, again":            {Received: 250, Frames: 22, Frozen: 2000, Sound: 300, SoundLost: 0.03},
-		"5 % lost":                 {Received: 500, Frames: 20, Frozen: 3000, Sound: 300, SoundLost: 0.09},
-		"10 % lost, 100 ms jitter": {Received: 250, Frames: 10, Frozen: 9000, Sound: 350, SoundLost: 0.15},
-		"400 kbps from the start":  {Received: 120, Frames: 18, Frozen: 3000, Sound: 550, SoundLost: 0.06},
+		"3 Mbps":                   {Received: 700, Frames: 18, Frozen: 5000, Sound: 200, SoundLost: 0.02},
+		"3 Mbps, before a drop":    {Received: 600, Frames: 18, Frozen: 5000, Sound: 250, SoundLost: 0.02},
+		"500 kbps, suddenly":       {Received: 150, Frames: 14, Frozen: 6000, Sound: 600, SoundLost: 0.08},
+		"3 Mbps, again":            {Received: 250, Frames: 18, Frozen: 5000, Sound: 300, SoundLost: 0.03},
+		"5 % lost":                 {Received: 500, Frames: 16, Frozen: 6000, Sound: 300, SoundLost: 0.09},
+		"10 % lost, 100 ms jitter": {Received: 250, Frames: 10, Frozen: 10_000, Sound: 350, SoundLost: 0.15},
+		"400 kbps from the start":  {Received: 120, Frames: 18, Frozen: 6000, Sound: 550, SoundLost: 0.06},
 	}
 	for _, f := range all {
 		b, known := bounds[f.Scenario]
