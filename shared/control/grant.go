@@ -90,7 +90,11 @@ func (s Seating) claim(who seeker, p room.Participant, was room.Room, seats int,
 	if len(q.Home) > 0 && !home && set.nodesPerRoom() > 1 && next.Pipes(ref.Node) == 0 {
 		return room.BlockRef{}, grant{}, s.noFeeder()
 	}
-	changes = append(append(more, changes...), PutRoom{next, was.Revision}, PutBlock{block})
+	revision := int64(0) // a room made here has one already, and is not there yet
+	if s.Room != nil {
+		revision = s.Room.Revision
+	}
+	changes = append(append(more, changes...), PutRoom{next, revision}, PutBlock{block})
 	return ref, grant{commit: Commit{Changes: changes}, node: node, why: whyThere(from, home, len(q.Home)), asked: q, choice: choice}, nil
 }
 
