@@ -48,7 +48,9 @@ func assignment(r room.Room, v fleet.View, nodes []fleet.View) (events.Assignmen
 	if ref.Generation != v.Node.Generation {
 		return m, false
 	}
-	m.Epoch = ref.Since
+	if ref.Since > 0 {
+		m.Epoch = ref.Since
+	}
 	for _, n := range r.Neighbours(v.Node.ID) {
 		peer := viewOf(nodes, n.Node)
 		if peer == nil || peer.Node.Generation != n.Generation || peer.Node.PipePort == 0 {
@@ -87,12 +89,15 @@ func Unassigned(v fleet.View, blocks []fleet.Block, rooms []room.Room, inv event
 		if !known {
 			continue
 		}
-		want := r.Epoch // of a node that has left
-		ref := r.NodeRef(v.Node.ID)
-		if ref != nil {
+		// A node that has left, or has come again and has no pipes, must have none of
+		// before; who never had any need not be told.
+		want := r.Epoch
+		if ref := r.NodeRef(v.Node.ID); ref != nil && ref.Since > 0 {
 			want = ref.Since
+		} else if epoch == 0 {
+			want = 0
 		}
-		if epoch < want && (ref != nil || epoch > 0) {
+		if epoch < want {
 			r.Tell = []room.NodeID{v.Node.ID}
 			out = append(out, r)
 		}

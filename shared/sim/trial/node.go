@@ -58,6 +58,7 @@ type node struct {
 	helloAt    [slots]int64
 	beats      [slots]int
 	seats      map[place]*seat
+	pipes      map[string]events.Assignment // by room
 	outbox     []posted
 	next       int
 	dead, hung bool
@@ -73,7 +74,7 @@ type posted struct {
 
 func newNode(t *trial, m *machine) *node {
 	n := t.count("boot")
-	return &node{t: t, machine: m, id: string(m.node), boot: fmt.Sprintf("boot-%04d", n), sent: map[int64]int64{}, seats: map[place]*seat{}, listed: -1 << 60}
+	return &node{t: t, machine: m, id: string(m.node), boot: fmt.Sprintf("boot-%04d", n), sent: map[int64]int64{}, seats: map[place]*seat{}, pipes: map[string]events.Assignment{}, listed: -1 << 60}
 }
 
 func (n *node) start() {
@@ -106,7 +107,7 @@ func (n *node) dial(slot, failures int) {
 	n.links[slot] = c
 	n.helloAt[slot], n.beats[slot] = n.t.clock.now, 0
 	m := events.Hello{Header: events.Head(events.ActionHello), Node: n.id, Boot: n.boot, Slot: slot,
-		Addresses: events.List[events.Address]{{IP: "192.0.2.1", Port: 7882, Scope: events.PublicScope}}, Fingerprint: fingerprint, Build: "trial"}
+		Addresses: events.List[events.Address]{{IP: "192.0.2.1", Port: 7882, Scope: events.PublicScope}}, PipePort: 7883, Fingerprint: fingerprint, Build: "trial"}
 	n.t.gateway.send(c, "hello", "", func(ctx context.Context, w *step.World, by control.Caller) error { return w.Hello(ctx, by, m) })
 	n.t.after(welcomeWithin, func() {
 		if n.links[slot] == c && n.helloAt[slot] >= 0 && !n.dead {
@@ -160,6 +161,11 @@ func (n *node) receive(c *conn, m events.Message) {
 		if m.Generation == n.generation {
 			n.remove(m)
 		}
+	case events.Assignment:
+		if m.Generation == n.generation && m.Epoch > n.pipes[m.Room].Epoch {
+			n.pipes[m.Room] = m
+			n.t.assigned++
+		}
 	case events.Shutdown:
 		if m.Generation == 0 || m.Generation == n.generation {
 			n.quit("told to: " + string(m.Code))
@@ -177,7 +183,7 @@ func (n *node) welcome(c *conn, m events.Welcome) {
 	}
 	if m.Generation > n.generation {
 		n.generation, n.seq, n.listed, n.parts, n.lease = m.Generation, 0, -1<<60, nil, 0
-		n.sent = map[int64]int64{}
+		n.sent, n.pipes = map[int64]int64{}, map[string]events.Assignment{}
 	}
 	n.lease = max(n.lease, n.helloAt[m.Slot]+m.LeaseMs*1e6)
 	n.helloAt[m.Slot] = -1
@@ -252,6 +258,18 @@ func (n *node) inventory() []events.Inventory {
 			p.Rooms = append(p.Rooms, events.RoomMembers{Room: at.room, Members: map[string]int64{}})
 		}
 		p.Rooms[len(p.Rooms)-1].Members[at.key] = n.seats[at].revision
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.pipes)) {
+		for i := range parts {
+			p, a := &parts[i], n.pipes[name]
+			at := slices.IndexFunc(p.Rooms, func(r events.RoomMembers) bool { return r.Room == name })
+			switch {
+			case at >= 0:
+				p.Rooms[at].Epoch = a.Epoch
+			case i == 0 && len(a.Peers) > 0: // it passes on what others are sent
+				p.Rooms = append(p.Rooms, events.RoomMembers{Room: name, Members: map[string]int64{}, Epoch: a.Epoch})
+			}
+		}
 	}
 	return parts
 }

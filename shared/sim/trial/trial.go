@@ -56,7 +56,10 @@ type Result struct {
 	// Launched is how many instances were started, Bill what they cost in seconds.
 	Launched int
 	Bill     time.Duration
-	Faults   []Fault
+	// Widest is on how many nodes a room was at most, Assigned how many assignments
+	// nodes took.
+	Widest, Assigned int
+	Faults           []Fault
 	// Print is a hash of all that happened: the same seed gives the same.
 	Print uint64
 }
@@ -65,21 +68,22 @@ var epoch = time.UnixMilli(1_790_000_000_000).UTC()
 
 // trial is one world.
 type trial struct {
-	cfg     Config
-	set     control.Settings
-	weather weather
-	clock   clock
-	store   *ledger
-	gateway *gateway
-	ec2     *cloud
-	watch   *watch
-	people  []*person
-	calls   map[*call]bool
-	nth     map[string]uint64
-	faults  []Fault
-	script  []*scripted
-	joined  int
-	calm    bool
+	cfg      Config
+	set      control.Settings
+	weather  weather
+	clock    clock
+	store    *ledger
+	gateway  *gateway
+	ec2      *cloud
+	watch    *watch
+	people   []*person
+	calls    map[*call]bool
+	nth      map[string]uint64
+	faults   []Fault
+	script   []*scripted
+	joined   int
+	assigned int
+	calm     bool
 	// isolated: transactions hold their items for a while, until when by name.
 	isolated bool
 	locks    map[string]int64
@@ -94,7 +98,11 @@ func newTrial(cfg Config, w weather) *trial {
 	profile.MaxParticipants, profile.MaxPublishers = w.maxParticipants, w.maxParticipants
 	t := &trial{cfg: cfg, weather: w, calls: map[*call]bool{}, nth: map[string]uint64{}, locks: map[string]int64{}}
 	t.set = control.Settings{Region: "r", Profile: profile, InstanceType: "c7g.large", NodeCapacity: profile.SeatLoad(room.Publisher).Times(w.nodeSeats),
-		Zones: w.zones, MaxNodes: w.maxNodes, IdleAfterMs: w.idleAfter.Milliseconds(), BootMs: 25_000}
+		Zones: w.zones, NodesPerRoom: w.nodesPerRoom, MaxNodes: w.maxNodes, IdleAfterMs: w.idleAfter.Milliseconds(), BootMs: 25_000}
+	if w.nodesPerRoom > 1 { // beside the seats
+		t.set.PipeReserve = profile.PipeLoad().Times(min(w.nodesPerRoom-1, room.Fanout+1))
+		t.set.NodeCapacity = t.set.NodeCapacity.Plus(t.set.PipeReserve)
+	}
 	t.store = newLedger(t)
 	t.gateway = &gateway{t: t, conns: map[string]*conn{}}
 	t.ec2 = &cloud{t: t, tokens: map[string]*machine{}}
@@ -117,7 +125,7 @@ func (t *trial) result() Result {
 	for c := range t.calls {
 		c.stop()
 	}
-	return Result{Err: t.failure, Steps: t.clock.steps, People: len(t.people), Joined: t.joined, Launched: len(t.ec2.machines), Bill: t.ec2.bill(),
+	return Result{Err: t.failure, Steps: t.clock.steps, People: len(t.people), Joined: t.joined, Launched: len(t.ec2.machines), Bill: t.ec2.bill(), Widest: t.watch.widest, Assigned: t.assigned,
 		Faults: t.faults, Print: t.print}
 }
 

@@ -25,6 +25,8 @@ type watch struct {
 	lines []line
 	// used are the blocks that there have been.
 	used map[step.BlockKey]bool
+	// widest is on how many nodes a room was at most.
+	widest int
 }
 
 // line is what everybody who waits needs at a time.
@@ -69,9 +71,10 @@ func (w *watch) books(c sim.Contents) {
 			w.t.fail("the directory of %s has %+v for block %+v", b.Room, ref, b)
 		}
 	}
+	w.trees(c, held)
 	for _, n := range c.Nodes {
 		if sum := n.Available.Plus(held[n.ID]); sum != n.Capacity && n.State.Living() {
-			w.t.fail("%s: %v available and %v in blocks are not its capacity %v", n.ID, n.Available, held[n.ID], n.Capacity)
+			w.t.fail("%s: %v available and %v in blocks and pipes are not its capacity %v", n.ID, n.Available, held[n.ID], n.Capacity)
 		}
 		if n.Available.Kbps < 0 || n.Available.PPS < 0 {
 			w.t.fail("%s is above its capacity: %v are left", n.ID, n.Available)
@@ -103,7 +106,7 @@ func (w *watch) books(c sim.Contents) {
 // room notes since when a node has had room.
 func (w *watch) room(n fleet.Node, b fleet.Beat) {
 	_, had := w.free[n.ID]
-	has := n.State == fleet.Ready && fleet.View{Node: n, Beat: b}.Alive(w.t.now()) && w.t.set.Profile.SeatLoad(room.Publisher).Fits(n.Available)
+	has := n.State == fleet.Ready && fleet.View{Node: n, Beat: b}.Alive(w.t.now()) && w.t.set.Need(w.t.set.Profile, room.Publisher).Fits(n.Available)
 	switch {
 	case has && !had:
 		w.free[n.ID] = w.t.now()
@@ -215,6 +218,7 @@ func (w *watch) settled() {
 				w.t.fail("block %d of %s is held for nobody", b.Index, b.Room)
 			}
 		}
+		w.assigned(c)
 		for _, wait := range c.Waits {
 			w.t.fail("%s still waits for %s", wait.Key, wait.Room)
 		}

@@ -51,10 +51,12 @@ type weather struct {
 	people, rooms              int
 	maxParticipants, nodeSeats int
 	maxNodes                   int
-	arrivals                   time.Duration
-	stays                      time.Duration
-	idleAfter, sweepEvery      time.Duration
-	zones                      []string
+	// nodesPerRoom is on how many nodes a room may be.
+	nodesPerRoom          int
+	arrivals              time.Duration
+	stays                 time.Duration
+	idleAfter, sweepEvery time.Duration
+	zones                 []string
 
 	// Faults of the store, per request.
 	conflict, busy, failed, unsure, slow float64
@@ -111,6 +113,10 @@ func forecast(seed uint64) weather {
 	w.crashes, w.reboots, w.hangs, w.cuts, w.outages, w.droughts = count(3), count(3), count(3), count(3), count(2), count(2)
 	if d.chance(0.5) {
 		w.zones = []string{"a", "b"}
+	}
+	w.nodesPerRoom = 1
+	if wide := (&dice{seed: mix(seed, name("wide"))}); wide.chance(0.6) {
+		w.nodesPerRoom = 2 + wide.below(8)
 	}
 	return w
 }

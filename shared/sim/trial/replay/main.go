@@ -74,7 +74,7 @@ func one(cfg trial.Config, shrink int) {
 // many runs worlds on all cores and stops at the first that fails.
 func many(first uint64, n int, stepsOf func(uint64) int, shrink int) {
 	var wg sync.WaitGroup
-	var next, steps, joined, launched, faults, people atomic.Int64
+	var next, steps, joined, launched, faults, people, wide, assigned atomic.Int64
 	var mu sync.Mutex
 	var failed *trial.Config
 	began := time.Now()
@@ -96,6 +96,10 @@ func many(first uint64, n int, stepsOf func(uint64) int, shrink int) {
 				launched.Add(int64(r.Launched))
 				faults.Add(int64(len(r.Faults)))
 				people.Add(int64(r.People))
+				assigned.Add(int64(r.Assigned))
+				if r.Widest > 1 {
+					wide.Add(1)
+				}
 				if r.Err != nil {
 					mu.Lock()
 					if failed == nil || cfg.Seed < failed.Seed {
@@ -108,8 +112,8 @@ func many(first uint64, n int, stepsOf func(uint64) int, shrink int) {
 	}
 	wg.Wait()
 	took := time.Since(began)
-	fmt.Printf("%d seeds in %.1f s: %.1f seeds/s, %.0f steps/s; %d people, %d joins, %d instances, %d faults\n", min(next.Load(), int64(n)), took.Seconds(),
-		float64(min(next.Load(), int64(n)))/took.Seconds(), float64(steps.Load())/took.Seconds(), people.Load(), joined.Load(), launched.Load(), faults.Load())
+	fmt.Printf("%d seeds in %.1f s: %.1f seeds/s, %.0f steps/s; %d people, %d joins, %d instances, %d faults; %d with a room on several nodes, %d assignments\n", min(next.Load(), int64(n)), took.Seconds(),
+		float64(min(next.Load(), int64(n)))/took.Seconds(), float64(steps.Load())/took.Seconds(), people.Load(), joined.Load(), launched.Load(), faults.Load(), wide.Load(), assigned.Load())
 	if failed != nil {
 		trial.Report(os.Stdout, *failed, trial.Run(*failed), shrink)
 		os.Exit(1)
