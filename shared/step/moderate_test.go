@@ -188,7 +188,7 @@ func TestWithoutRoomOnTheNodeAPromotionIsAMove(t *testing.T) {
 	_, err := l.does(events.Promote, ann)
 	l.refused(err, events.CodeRoomFull) // rooms here are on one node
 
-	l.World.Settings.NodesPerRoom = 2
+	l.World.Settings.NodesPerRoom, l.World.Settings.PipeReserve = 2, room.Load{Kbps: 1}
 	moving, err := l.does(events.Promote, ann)
 	if err != nil || !moving {
 		t.Fatal(moving, err)
