@@ -18,6 +18,7 @@ func TestSeeds(t *testing.T) {
 	var wg sync.WaitGroup
 	var next sync.Mutex
 	var seed uint64
+	joined, wide, assigned := 0, 0, 0
 	for range 2 {
 		wg.Go(func() {
 			for {
@@ -28,15 +29,27 @@ func TestSeeds(t *testing.T) {
 				if cfg.Seed > n || t.Failed() {
 					return
 				}
-				if r := Run(cfg); r.Err != nil {
+				r := Run(cfg)
+				if r.Err != nil {
 					var report strings.Builder
 					Report(&report, cfg, r, 200)
 					t.Errorf("%s", report.String())
 				}
+				next.Lock()
+				joined, assigned = joined+r.Joined, assigned+r.Assigned
+				if r.Widest > 1 {
+					wide++
+				}
+				next.Unlock()
 			}
 		})
 	}
 	wg.Wait()
+	// Worlds in which nothing happens break nothing.
+	if !t.Failed() && (joined < int(n)*10 || wide < int(n)/4 || assigned < int(n)) {
+		t.Errorf("in %d worlds: %d joins, %d worlds with a room on several nodes, %d assignments", n, joined, wide, assigned)
+	}
+	t.Logf("%d worlds: %d joins, %d worlds with a room on several nodes, %d assignments", n, joined, wide, assigned)
 }
 
 // TestTheSameSeedIsTheSameWorld: without it no failure could be run again. It
