@@ -2,9 +2,14 @@ package sfu
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/sfu-node/lightpeer"
+	"github.com/spillway-sfu/spillway/sfu-node/pipe/pipetest"
 )
 
 // spread is some nodes that a room is spread over.
@@ -12,6 +17,7 @@ type spread struct {
 	t     *testing.T
 	nodes []*world
 	epoch int64
+	roads map[[2]int]*pipetest.Road // instead of straight ways
 }
 
 func newSpread(t *testing.T, nodes int) *spread {
@@ -25,12 +31,29 @@ func newSpread(t *testing.T, nodes int) *spread {
 	return s
 }
 
-// peer is a node as the control plane names it to another.
-func (w *world) peer() events.PipePeer {
+// peer is node i as the control plane names it to node j.
+func (s *spread) peer(i, j int) events.PipePeer {
+	w := s.nodes[i]
+	port := w.PipePort()
+	if r := s.roads[[2]int{i, j}]; r != nil {
+		port = r.A()
+	} else if r := s.roads[[2]int{j, i}]; r != nil {
+		port = r.B()
+	}
 	return events.PipePeer{
-		Node: w.cfg.Node, Generation: 1, PipePort: w.PipePort(), Fingerprint: w.Fingerprint(),
+		Node: w.cfg.Node, Generation: 1, PipePort: port, Fingerprint: w.Fingerprint(),
 		Addresses: []events.Address{{IP: "127.0.0.1", Port: w.Port(), Scope: events.PublicScope}},
 	}
+}
+
+// road puts a road between nodes i and j.
+func (s *spread) road(i, j int) *pipetest.Road {
+	r := pipetest.New(s.t, s.nodes[i].PipePort(), s.nodes[j].PipePort())
+	if s.roads == nil {
+		s.roads = map[[2]int]*pipetest.Road{}
+	}
+	s.roads[[2]int{i, j}] = r
+	return r
 }
 
 // join joins nodes to each other for a room, each pair with its two indices.
@@ -42,9 +65,9 @@ func (s *spread) join(room string, pairs ...[2]int) {
 		for _, p := range pairs {
 			switch i {
 			case p[0]:
-				a.Peers = append(a.Peers, s.nodes[p[1]].peer())
+				a.Peers = append(a.Peers, s.peer(p[1], i))
 			case p[1]:
-				a.Peers = append(a.Peers, s.nodes[p[0]].peer())
+				a.Peers = append(a.Peers, s.peer(p[0], i))
 			}
 		}
 		if err := a.Validate(); err != nil {
@@ -149,4 +172,217 @@ func TestTwoNodesAreOneRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	anna.knows(map[string]string{"anna": "node-1", "carl": "node-2"})
+}
+
+// crossing is what node i sends to node j for the room: packets by publication and
+// layer.
+func (s *spread) crossing(i, j int) map[string]int64 {
+	w := s.nodes[i]
+	w.mu.Lock()
+	room := w.rooms["room"]
+	w.mu.Unlock()
+	room.mu.Lock()
+	defer room.mu.Unlock()
+	now := map[string]int64{}
+	n := room.neighbours[s.nodes[j].cfg.Node]
+	if n == nil {
+		return now
+	}
+	for _, o := range n.wants {
+		name := fmt.Sprintf("%s %s %d", o.want.Identity, o.want.Source, o.want.Layer)
+		if _, twice := now[name]; twice {
+			s.t.Errorf("%s crosses from node %d to %d twice", name, i+1, j+1)
+		}
+		now[name] = o.flow.Packets()
+	}
+	return now
+}
+
+// crosses waits until exactly this crosses from node i to node j, and flows.
+func (s *spread) crosses(i, j int, want ...string) {
+	s.t.Helper()
+	slices.Sort(want)
+	var before, got map[string]int64
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		got = s.crossing(i, j)
+		if !slices.Equal(slices.Sorted(maps.Keys(got)), want) {
+			before = nil
+			continue
+		}
+		if before == nil {
+			before = got
+		}
+		flows := true
+		for name, n := range got {
+			flows = flows && n > before[name]+10
+		}
+		if flows {
+			return
+		}
+	}
+	s.t.Fatalf("from node %d to %d cross %v, want %v", i+1, j+1, got, want)
+}
+
+// In a chain the middle node, on which nobody is, passes on what its neighbours
+// want of each other: each layer once on each pipe, however many receive it, and
+// nothing that nobody wants.
+func TestEachWantedLayerCrossesOnce(t *testing.T) {
+	t.Parallel()
+	s := newSpread(t, 3)
+	s.join("room", [2]int{0, 1}, [2]int{1, 2})
+	anna := s.nodes[0].join("anna")
+	anna.publishes(1, micOn, cameraOn)
+	anna.film("q", "h", "f")
+	bob, carl, dora := s.nodes[2].join("bob", viewer), s.nodes[2].join("carl", viewer), s.nodes[0].join("dora", viewer)
+	everybody := map[string]string{"anna": "node-1", "dora": "node-1", "bob": "node-3", "carl": "node-3"}
+	for _, p := range []*person{anna, bob, carl, dora} {
+		p.knows(everybody)
+	}
+	wants := func(revision int64, height int, off bool, people ...*person) {
+		for _, p := range people {
+			p.send(events.Want{Header: events.Head(events.ActionWant), Revision: revision,
+				Video: []events.WantedVideo{{Participant: "anna", Source: events.Camera, Height: height, Off: off}}})
+		}
+	}
+	wants(1, 720, false, bob, carl, dora)
+	for _, pipe := range [][2]int{{0, 1}, {1, 2}} {
+		s.crosses(pipe[0], pipe[1], "anna microphone 2", "anna camera 2")
+	}
+	bob.sees("anna", events.Camera)
+	carl.sees("anna", events.Camera)
+	carl.sees("anna", events.Microphone)
+	wants(2, 180, false, carl)
+	s.crosses(0, 1, "anna microphone 2", "anna camera 2", "anna camera 0")
+	s.crosses(1, 2, "anna microphone 2", "anna camera 2", "anna camera 0")
+	wants(3, 0, true, bob, carl)
+	s.crosses(1, 2, "anna microphone 2")
+	s.crosses(0, 1, "anna microphone 2")
+	s.crosses(1, 0) // what anna sends never comes back
+	s.crosses(2, 1)
+	// What was counted in packets is what came: nothing crosses besides.
+	var counted int64
+	for _, n := range s.crossing(1, 2) {
+		counted += n
+	}
+	if counted > s.nodes[1].Counters().PipedIn.Load() {
+		t.Errorf("%d packets of sound left the middle node, %d of everything came in", counted, s.nodes[1].Counters().PipedIn.Load())
+	}
+	dora.sees("anna", events.Camera)
+}
+
+// While nodes cannot reach each other their people stay in each other's rosters,
+// unreachable and without tracks; when they can, all is as before.
+func TestCutAndHealedRooms(t *testing.T) {
+	t.Parallel()
+	s := newSpread(t, 2)
+	road := s.road(0, 1)
+	s.join("room", [2]int{0, 1})
+	anna, bob := s.nodes[0].join("anna"), s.nodes[1].join("bob")
+	anna.publishes(1, cameraOn)
+	anna.film("q")
+	bob.sees("anna", events.Camera)
+	road.Cut()
+	cut := time.Now()
+	for p, other := range map[*person]string{anna: "bob", bob: "anna"} {
+		p.until(other+" is unreachable", func() bool {
+			m, ok := p.people()[other]
+			return ok && m.Unreachable && len(m.Tracks) == 0
+		})
+	}
+	noticed := time.Since(cut)
+	if noticed > 4*time.Second {
+		t.Errorf("the cut was noticed after %v", noticed)
+	}
+	bob.until("nothing is carried", func() bool { _, ok := bob.carrying("anna", events.Camera); return !ok })
+	road.Heal()
+	healed := time.Now()
+	bob.sees("anna", events.Camera)
+	t.Logf("noticed after %v, media after %v", noticed.Round(time.Millisecond), time.Since(healed).Round(time.Millisecond))
+	both := map[string]string{"anna": "node-1", "bob": "node-2"}
+	anna.knows(both)
+	bob.knows(both)
+	// Parted for good, each is alone at once.
+	s.join("room")
+	anna.knows(map[string]string{"anna": "node-1"})
+	bob.knows(map[string]string{"bob": "node-2"})
+}
+
+// A lossy road costs receivers nothing: what is lost is repeated on that pipe.
+func TestALossyPipeIsRepaired(t *testing.T) {
+	t.Parallel()
+	s := newSpread(t, 2)
+	road := s.road(0, 1)
+	s.join("room", [2]int{0, 1})
+	anna, bob := s.nodes[0].join("anna"), s.nodes[1].join("bob")
+	anna.publishes(1, cameraOn)
+	anna.film("q")
+	bob.sees("anna", events.Camera)
+	road.Lose(10)
+	for range 5 {
+		bob.sees("anna", events.Camera)
+	}
+	road.Lose(0)
+	bob.sees("anna", events.Camera)
+	bob.mu.Lock()
+	defer bob.mu.Unlock()
+	st, _ := bob.carrying("anna", events.Camera)
+	seen := map[uint16]bool{}
+	first, last := ^uint16(0), uint16(0)
+	for _, p := range bob.packets[st.Mid] {
+		seen[p.SequenceNumber] = true
+		first, last = min(first, p.SequenceNumber), max(last, p.SequenceNumber)
+	}
+	if missing := int(last-first) + 1 - len(seen); missing > 0 {
+		t.Errorf("%d of %d packets never came", missing, int(last-first)+1)
+	}
+}
+
+// Somebody changes nodes with both connections open for a while: others keep the
+// picture, under the same name, and go over to the new home at a key frame.
+func TestMovingToAnotherNodeIsSeamless(t *testing.T) {
+	t.Parallel()
+	s := newSpread(t, 3)
+	s.join("room", [2]int{0, 1}, [2]int{1, 2})
+	bob := s.nodes[1].join("bob", viewer)
+	carl := s.nodes[0].join("carl", viewer)
+	anna := s.nodes[0].join("anna")
+	anna.publishes(1, micOn, cameraOn)
+	anna.film("q")
+	for _, p := range []*person{bob, carl} {
+		p.sees("anna", events.Camera)
+	}
+	bob.mu.Lock()
+	before, _ := bob.carrying("anna", events.Camera)
+	bob.mu.Unlock()
+
+	later := newPerson(t, "anna", func(o *events.Offer, _ *lightpeer.Options) {
+		o.Revision, o.Session, o.From = 2, "session-anna-2", "session-anna"
+	})
+	s.nodes[2].connect(later)
+	bob.knows(map[string]string{"anna": "node-3", "bob": "node-2", "carl": "node-1"})
+	bob.sees("anna", events.Camera) // still of the old home
+	later.publishes(1, micOn, cameraOn)
+	later.film("q")
+	s.crosses(2, 1, "anna camera 0", "anna microphone 2")
+	if err := anna.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []*person{bob, carl} {
+		p.knows(map[string]string{"anna": "node-3", "bob": "node-2", "carl": "node-1"})
+		p.sees("anna", events.Camera)
+		p.sees("anna", events.Microphone)
+	}
+	bob.mu.Lock()
+	defer bob.mu.Unlock()
+	after, _ := bob.carrying("anna", events.Camera)
+	if after.Mid != before.Mid || after.CSRC != before.CSRC || after.Timestamp != before.Timestamp {
+		t.Errorf("carried as %+v before, %+v after", before, after)
+	}
+	count := map[bool]int{}
+	for _, p := range bob.packets[after.Mid] {
+		count[len(p.CSRC) == 1 && p.CSRC[0] == after.CSRC]++
+	}
+	if count[false] > 0 {
+		t.Errorf("%d packets under another name", count[false])
+	}
 }

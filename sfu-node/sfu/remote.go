@@ -120,7 +120,7 @@ func (r *Room) publish(rem *remote) {
 		if pub != nil && pub.heir != nil && via != nil && pub.listed.Load() {
 			continue // its time is over when the heir has come
 		}
-		if pub != nil && (via == nil || !pub.listed.Load() || pub.far.via != via) {
+		if pub != nil && (via == nil || !pub.listed.Load() || pub.revision == said.Revision && pub.far.via != via) {
 			r.withdraw(pub)
 			delete(rem.pubs, source)
 			pub = nil
