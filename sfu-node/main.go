@@ -25,6 +25,9 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
+	_ "net/http/pprof" // for -pprof
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -43,10 +46,14 @@ const stopWithin = 3 * time.Second
 func main() {
 	file := flag.String("config", "", "`file` of KEY=VALUE lines; the environment wins")
 	profile := flag.String("cpuprofile", "", "`file` to record a CPU profile to, for go tool pprof")
+	profiles := flag.String("pprof", "", "`address`, such as localhost:6060, to serve profiles at; whoever reaches it can read them")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	cfg, err := readConfig(*file, os.Getenv)
+	if err == nil && *profiles != "" {
+		err = serveProfiles(*profiles)
+	}
 	if err == nil {
 		err = record(*profile, func() error { return run(ctx, cfg) })
 	}
@@ -71,6 +78,17 @@ func record(name string, what func() error) error {
 	}
 	defer pprof.StopCPUProfile()
 	return what()
+}
+
+// serveProfiles serves what net/http/pprof has, until the process ends.
+func serveProfiles(address string) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("serve profiles: %w", err)
+	}
+	server := &http.Server{Handler: http.DefaultServeMux, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	return nil
 }
 
 // run is the node's life. It returns an error when the node could not begin.

@@ -72,6 +72,7 @@ func main() {
 	windows := flag.Int("windows", 5, "windows of two seconds to measure")
 	out := flag.String("out", "bench/results.json", "where the figures go")
 	record := flag.String("cpuprofile", "", "record Spillway's CPU profile of the last row to this file")
+	served := flag.String("pprof", "", "address to serve Spillway's profiles at while a row runs")
 	flag.Parse()
 	if err := pin(); err != nil {
 		fail(err)
@@ -85,7 +86,7 @@ func main() {
 		}
 		for _, sfu := range strings.Split(*only, ",") {
 			for _, profile := range strings.Split(*profiles, ",") {
-				r, err := measure(start(sfu, *record), sfu, profile, l, *windows)
+				r, err := measure(start(sfu, *record, *served), sfu, profile, l, *windows)
 				if err != nil {
 					fmt.Printf("%-9s %-4s %-8s %v\n", sfu, profile, row, err)
 					continue
@@ -157,11 +158,11 @@ func pin() error {
 	return syscall.Exec(taskset, args, append(os.Environ(), pinned+"=1"))
 }
 
-// start returns what starts an SFU; record names the profile of Spillway's.
-func start(sfu, record string) func() (server, error) {
+// start returns what starts an SFU; record and profiles are Spillway's.
+func start(sfu, record, profiles string) func() (server, error) {
 	switch sfu {
 	case "spillway":
-		return func() (server, error) { return startSpillway(record) }
+		return func() (server, error) { return startSpillway(record, profiles) }
 	case "pion":
 		return startPlain
 	}

@@ -68,7 +68,7 @@ type spillway struct {
 	next    int
 }
 
-func startSpillway(profile string) (server, error) {
+func startSpillway(profile, profiles string) (server, error) {
 	const binary = "build/local/sfu-node"
 	if _, err := os.Stat(binary); err != nil {
 		return nil, fmt.Errorf("%s is not built: make build", binary)
@@ -77,7 +77,10 @@ func startSpillway(profile string) (server, error) {
 	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
 	var args []string
 	if profile != "" {
-		args = []string{"-cpuprofile", profile}
+		args = append(args, "-cpuprofile", profile)
+	}
+	if profiles != "" {
+		args = append(args, "-pprof", profiles)
 	}
 	s.cmd = onFirstCore(binary, args...)
 	s.cmd.Env = append(os.Environ(), "SPILLWAY_URL=ws"+strings.TrimPrefix(s.http.URL, "http"), "SPILLWAY_NODE=node-1", "SPILLWAY_TOKEN=token",
