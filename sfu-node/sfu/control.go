@@ -44,9 +44,10 @@ type control struct {
 
 func newControl(p *Peer, dc *webrtc.DataChannel) *control {
 	c := &control{peer: p, dc: dc, wake: make(chan struct{}, 1), budget: budget{credit: floodBurst}}
-	dc.OnOpen(c.onOpen)
-	dc.OnMessage(c.onMessage)
-	dc.OnClose(func() { p.end(ending{reason: events.LeftByItself}) })
+	dc.OnOpen(func() {
+		c.onOpen()
+		hear(p, dc, c.onMessage, func() { p.end(ending{reason: events.LeftByItself}) })
+	})
 	return c
 }
 
@@ -59,21 +60,18 @@ func (c *control) onOpen() {
 	})
 }
 
-// onMessage runs in the channel's reading goroutine. The first message may be
-// here before the stack says that the channel is open.
-func (c *control) onMessage(m webrtc.DataChannelMessage) {
-	raw := m.Data
-	c.onOpen()
+// onMessage runs in the channel's reading goroutine.
+func (c *control) onMessage(raw []byte, text bool) {
 	if !c.afford() {
 		return
 	}
-	if !m.IsString {
+	if !text {
 		c.refuse(events.Errorf(events.CodeBadJSON, "binary messages are not taken"), nil)
 		return
 	}
-	message, err := events.Decode(events.FromSDK, m.Data)
+	message, err := events.Decode(events.FromSDK, raw)
 	if err != nil {
-		c.refuse(err, m.Data)
+		c.refuse(err, raw)
 		return
 	}
 	p := c.peer

@@ -160,6 +160,7 @@ func (s *SFU) api(p *Peer) (*webrtc.API, error) {
 	set.SetICETimeouts(s.cfg.QuietAfter, max(s.cfg.GoneAfter-s.cfg.QuietAfter, time.Second/10), 2*time.Second)
 	// GCM first: it costs a sixth of AES-CM with HMAC. All browsers take it.
 	set.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
+	set.DetachDataChannels() // we read them: see hear
 	agreed := &agreement{done: p.protect}
 	set.SetDTLSServerHelloMessageHook(agreed.hello)
 	set.SetDTLSKeyLogWriter(agreed)

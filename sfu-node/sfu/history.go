@@ -13,8 +13,10 @@ const (
 	// historyLen is how many packets of a layer can be repeated: one to two
 	// seconds of camera.
 	historyLen = 512
-	// sentLen is how many packets of a receive stream can be named in asking.
-	sentLen = 512
+	// sentLen is how many packets of a receive stream can be named in asking: half
+	// a second of a large picture, several round trips. Each stream of each
+	// receiver keeps as many.
+	sentLen = 256
 	// repeatAfter is how soon the same packet is not repeated again.
 	repeatAfter = 15 * time.Millisecond
 	// repeatMost is how often a packet is repeated: who has not got it by then

@@ -30,19 +30,21 @@ const pulseBytes = 4 << 10
 // left unanswered.
 func answerPings(p *Peer, dc *webrtc.DataChannel) {
 	b := budget{credit: floodBurst}
-	dc.OnMessage(func(m webrtc.DataChannelMessage) {
-		if b.spend(p.sfu.now()) < 0 || dc.BufferedAmount() > pulseBytes {
-			return
-		}
-		message, err := events.Decode(events.FromSDK, m.Data)
-		ping, ok := message.(events.Ping)
-		if err != nil || !ok {
-			p.sfu.count.BadMessages.Add(1)
-			return
-		}
-		raw := encode(events.Pong{Header: events.Head(events.ActionPong), N: ping.N})
-		if err := dc.SendText(string(raw)); err != nil {
-			p.sfu.log.Debug("pulse channel does not send", "key", p.seat.key, "error", err)
-		}
+	dc.OnOpen(func() {
+		hear(p, dc, func(raw []byte, _ bool) {
+			if b.spend(p.sfu.now()) < 0 || dc.BufferedAmount() > pulseBytes {
+				return
+			}
+			message, err := events.Decode(events.FromSDK, raw)
+			ping, ok := message.(events.Ping)
+			if err != nil || !ok {
+				p.sfu.count.BadMessages.Add(1)
+				return
+			}
+			pong := encode(events.Pong{Header: events.Head(events.ActionPong), N: ping.N})
+			if err := dc.SendText(string(pong)); err != nil {
+				p.sfu.log.Debug("pulse channel does not send", "key", p.seat.key, "error", err)
+			}
+		}, func() {})
 	})
 }
