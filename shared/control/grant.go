@@ -43,8 +43,10 @@ func (s Seating) homes(now time.Time) []fleet.View {
 // zone first. A further node is joined to the others by a pipe, whose load is
 // taken from both ends in the same transaction. Once the room's limit is
 // granted, it takes the seats out of a block that has free ones which cannot
-// serve p; where there is none the room, or its stage, is full.
-func (s Seating) grant(who seeker, p room.Participant, now time.Time, set Settings) (room.BlockRef, grant, error) {
+// serve p; where there is none the room, or its stage, is full. Somebody who
+// changes its home gets a seat all the same: it needs two for a moment, of which
+// the first leaves the room's count with it.
+func (s Seating) grant(who seeker, p room.Participant, held room.Held, now time.Time, set Settings) (room.BlockRef, grant, error) {
 	was := room.New(who.Room, set.Region, set.Profile, now)
 	if s.Room != nil {
 		was = *s.Room
@@ -56,10 +58,15 @@ func (s Seating) grant(who seeker, p room.Participant, now time.Time, set Settin
 	var from *transfer
 	if seats < 1 {
 		var err error
-		if from, err = s.transfer(was, who.Role, now); err != nil {
+		from, err = s.transfer(was, who.Role, now)
+		switch {
+		case err == nil:
+			seats = from.seats
+		case s.Complete && s.holds(who, held):
+			seats = 1
+		default:
 			return room.BlockRef{}, grant{}, err
 		}
-		seats = from.seats
 	}
 	return s.claim(who, p, was, seats, from, now, set)
 }

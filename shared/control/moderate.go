@@ -108,7 +108,7 @@ func (s Seating) cast(p room.Participant, b fleet.Block, home fleet.View, role r
 	// Elsewhere there must be a seat, or a node to be launched for it.
 	who := seeker{Room: p.Room, Key: p.Key, Identity: p.Identity, Role: role}
 	if _, other := s.pick(who, room.Participant{}, now); other == nil {
-		if _, _, err := s.grant(who, next, now, set); err != nil && !errors.Is(err, errNoNode) {
+		if _, _, err := s.grant(who, next, room.Held{}, now, set); err != nil && !errors.Is(err, errNoNode) {
 			return Plan{}, false, s.refusal(err, role)
 		}
 	}
@@ -177,7 +177,7 @@ func (s Seating) standOver(p room.Participant, from fleet.Block, now time.Time, 
 	}
 	onStage := p.Role != room.Viewer && s.Room.StageLeft() < 1
 	if s.Room.SeatsLeft > 0 && len(from.Members) > 1 || onStage {
-		ref, g, err := s.grant(who, p, now, set)
+		ref, g, err := s.grant(who, p, room.Held{}, now, set)
 		if err == nil {
 			p.Block = ref.Index
 			return One(append(g.commit.Changes, PutParticipant{p, p.Revision}, ReleaseSeat{from.Room, from.Index, p.Key, p.Revision})...), nil

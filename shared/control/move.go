@@ -43,6 +43,16 @@ func settleHeld(p *room.Participant, held room.Held) {
 	}
 }
 
+// holds reports whether a seeker keeps a seat for its role until a new one stands.
+func (s Seating) holds(who seeker, held room.Held) bool {
+	b := s.block(held.Block)
+	if held.Revision == 0 || b == nil || !b.For(who.Role) {
+		return false
+	}
+	rev, sits := b.Members[who.Key]
+	return sits && rev == held.Revision
+}
+
 // revert frees the seat of a session that continued another, whose seat is the
 // participant's again.
 func (s Seating) revert(p room.Participant, now time.Time) []Commit {

@@ -139,7 +139,7 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 		return out, nil
 	}
 
-	ref, grant, err := s.grant(who, p, now, set)
+	ref, grant, err := s.grant(who, p, held, now, set)
 	if err != nil {
 		return seated{commits: first}, err
 	}
@@ -222,6 +222,13 @@ func release(s Seating, b fleet.Block, key room.Key, revision room.Revision, now
 	}
 	if len(b.Members) == 1 {
 		return []Commit{returnBlock(s, b, key, revision, now)}
+	}
+	if r := s.Room; r != nil && r.Ref(b.Index) != nil && (r.SeatsLeft < 0 || b.For(room.Publisher) && r.StageLeft() < 0) {
+		// More is granted than the room takes, for those who change their homes: the
+		// seat goes with who leaves it.
+		t, loads := s.convert(*r, b, key), map[room.NodeID]room.Load{}
+		changes := t.changes(loads)
+		return []Commit{One(append(changes, s.without(*r, t.room, loads, now)...)...)}
 	}
 	commits := []Commit{One(ReleaseSeat{b.Room, b.Index, key, revision})}
 	if s.Room != nil {
