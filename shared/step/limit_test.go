@@ -20,7 +20,7 @@ func TestARoomAtItsLimitMoves(t *testing.T) {
 		{"of publishers", 10, 3, events.CodeStageFull},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			l := newLab(t, 8)
+			l := newLab(t, 3)
 			l.World.Settings.Profile.MaxParticipants, l.World.Settings.Profile.MaxPublishers = c.participants, c.publishers
 			var people []person
 			var seats []events.Answer
@@ -83,7 +83,7 @@ func TestARoomAtItsLimitMoves(t *testing.T) {
 
 // A move at the limit that comes to nothing leaves the room as it was.
 func TestAMoveAtTheLimitThatFails(t *testing.T) {
-	l := newLab(t, 8)
+	l := newLab(t, 2)
 	l.World.Settings.Profile.MaxParticipants, l.World.Settings.Profile.MaxPublishers = 2, 2
 	ann, bob := someone("ann", "r"), someone("bob", "r")
 	n, _ := l.settles(ann)
