@@ -21,6 +21,7 @@ package pipe
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -145,8 +146,12 @@ func Listen(cfg Config) (*Mesh, error) {
 	}
 	m.byAddr.Store(&map[netip.AddrPort]*Link{})
 	m.ctx, m.stop = context.WithCancel(context.Background())
+	reader, err := newReader(m)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("pipe: read: %w", err), tcp.Close(), udp.Close())
+	}
 	m.work(m.accept)
-	m.work(func() { newReader(m).run() })
+	m.work(reader.run)
 	return m, nil
 }
 

@@ -32,7 +32,7 @@ var local = netip.MustParseAddr("127.0.0.1")
 // node is a mesh and what happened on it.
 type node struct {
 	*pipe.Mesh
-	t     *testing.T
+	t     testing.TB
 	name  string
 	print string
 
@@ -102,7 +102,7 @@ func certificate(t testing.TB) (tls.Certificate, string) {
 	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}, strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
 }
 
-func newNode(t *testing.T, name string) *node {
+func newNode(t testing.TB, name string) *node {
 	t.Helper()
 	own, print := certificate(t)
 	n := &node{t: t, name: name, print: print, changed: make(chan struct{})}

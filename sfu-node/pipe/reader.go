@@ -2,14 +2,17 @@ package pipe
 
 import (
 	"encoding/binary"
-	"errors"
 	"maps"
 	"net/netip"
-	"os"
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/spillway-sfu/spillway/sfu-node/burst"
 )
+
+// bufferLen is room for a sealed packet.
+const bufferLen = 2048
 
 // Receiver takes the packets of one flow, on the goroutine that reads all pipes.
 type Receiver interface {
@@ -81,58 +84,46 @@ func (l *Link) Received() map[uint32]int64 {
 
 // reader reads the socket. One goroutine uses it.
 type reader struct {
-	mesh    *Mesh
-	buf     [2048]byte
-	waiting []*incoming // for more packets
-	since   time.Duration
-	lacking map[*incoming]*Link // flows of which something is missing
-	timed   bool
+	mesh      *Mesh
+	datagrams *burst.Reader
+	waiting   []*incoming // for more packets
+	since     time.Duration
+	lacking   map[*incoming]*Link // flows of which something is missing
 }
 
-func newReader(m *Mesh) *reader { return &reader{mesh: m, lacking: map[*incoming]*Link{}} }
+// newReader makes a reader of the mesh's socket.
+func newReader(m *Mesh) (*reader, error) {
+	datagrams, err := burst.NewReader(m.udp, bufferLen, m.cfg.Plain)
+	return &reader{mesh: m, datagrams: datagrams, lacking: map[*incoming]*Link{}}, err
+}
 
 // run reads until the socket is closed.
 func (r *reader) run() {
-	for {
-		r.setDeadline()
-		n, from, err := r.mesh.udp.ReadFromUDPAddrPort(r.buf[:])
-		now := r.mesh.now()
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			r.flush()
-		case err != nil && r.mesh.ctx.Err() != nil:
-			return
-		case err != nil:
-			continue // an ICMP error of an earlier write
-		default:
-			r.datagram(r.buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), now)
-			if len(r.waiting) > 0 && now-r.since > gatherFor {
-				r.flush()
-			}
-		}
-		if len(r.lacking) > 0 {
-			r.askAll(now)
-		}
+	if err := r.datagrams.Serve(r.take); r.mesh.ctx.Err() == nil {
+		r.mesh.log.Error("pipes are not read any more", "error", err)
 	}
 }
 
-// setDeadline makes reading return when something is due.
-func (r *reader) setDeadline() {
-	var wait time.Duration
+// take looks at n datagrams. It returns when something else is due.
+func (r *reader) take(n int) (until time.Time) {
+	now := r.mesh.now()
+	for i := range n {
+		b, from := r.datagrams.Datagram(i)
+		r.datagram(b, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), now)
+	}
+	if len(r.waiting) > 0 && (n == 0 || now-r.since > gatherFor) {
+		r.flush()
+	}
+	if len(r.lacking) > 0 {
+		r.askAll(now)
+	}
 	switch {
 	case len(r.waiting) > 0:
-		wait = gatherFor
+		return r.mesh.epoch.Add(r.since + gatherFor)
 	case len(r.lacking) > 0:
-		wait = askAgain
-	case r.timed:
-		r.timed = false
-		_ = r.mesh.udp.SetReadDeadline(time.Time{})
-		return
-	default:
-		return
+		return r.mesh.epoch.Add(now + askAgain)
 	}
-	r.timed = true
-	_ = r.mesh.udp.SetReadDeadline(time.Now().Add(wait))
+	return time.Time{}
 }
 
 func (r *reader) flush() {
