@@ -56,8 +56,8 @@ type Heartbeat struct {
 	Generation int64  `json:"generation"`
 	// Seq grows with each heartbeat of this generation.
 	Seq int64 `json:"seq"`
-	// Load is what the node sends to participants, measured since the last
-	// heartbeat.
+	// Load is what the node sends to participants and to other nodes, measured since
+	// the last heartbeat.
 	Load   Load `json:"load"`
 	People int  `json:"people"`
 	Rooms  int  `json:"rooms"`

@@ -66,7 +66,8 @@ func (b *Batch) Release() {
 
 func (b *Batch) flush() {
 	if len(b.runs) > 0 && b.writer != nil {
-		b.writer.Write(b.runs)
+		b.mesh.packets.Add(int64(b.writer.Write(b.runs)))
+		b.mesh.bytes.Add(int64(b.used))
 	}
 	b.runs, b.used = b.runs[:0], 0
 }

@@ -114,6 +114,8 @@ type Mesh struct {
 	working  sync.WaitGroup
 	shaking  chan struct{}
 	refusals atomic.Int64
+	packets  atomic.Int64 // sent, over all links, and their bytes
+	bytes    atomic.Int64
 
 	mu    sync.Mutex
 	peers map[string]*joined // by node
@@ -184,6 +186,9 @@ func (m *Mesh) Port() int { return m.tcp.Addr().(*net.TCPAddr).Port }
 
 // Refusals counts those who dialled without being named.
 func (m *Mesh) Refusals() int64 { return m.refusals.Load() }
+
+// Sent is what all pipes have carried away since the start.
+func (m *Mesh) Sent() (packets, bytes int64) { return m.packets.Load(), m.bytes.Load() }
 
 func (m *Mesh) now() time.Duration { return time.Since(m.epoch) }
 

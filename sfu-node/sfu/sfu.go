@@ -319,7 +319,8 @@ type Report struct {
 	// Epochs are those of the assignments in force, by room.
 	Epochs map[string]int64
 	People int
-	// PacketsOut and BytesOut are what went to participants since the start.
+	// PacketsOut and BytesOut are what went to participants and to other nodes since
+	// the start.
 	PacketsOut, BytesOut int64
 }
 
@@ -331,6 +332,10 @@ func (s *SFU) Report() Report {
 	r := Report{
 		Epochs: epochs, Members: map[string]map[string]int64{}, People: len(s.peers),
 		PacketsOut: s.count.PacketsOut.Load(), BytesOut: s.count.BytesOut.Load(),
+	}
+	if s.web.mesh != nil {
+		packets, bytes := s.web.mesh.Sent()
+		r.PacketsOut, r.BytesOut = r.PacketsOut+packets, r.BytesOut+bytes
 	}
 	for at, p := range s.peers {
 		if r.Members[at.room] == nil {
