@@ -117,6 +117,10 @@ func settings() (control.Settings, error) {
 	if s.SpareSeats, err = number("SPILLWAY_SPARE_SEATS", 0, 0, 10_000); err != nil {
 		return s, err
 	}
+	s.Thrift = control.Thrift(env("SPILLWAY_CONSOLIDATE", string(control.Cautious)))
+	if !slices.Contains(control.Thrifts, s.Thrift) {
+		return s, fmt.Errorf("SPILLWAY_CONSOLIDATE: %q is not one of %q", s.Thrift, control.Thrifts)
+	}
 	if s.Offers, err = offers(s, seats); err != nil {
 		return s, err
 	}

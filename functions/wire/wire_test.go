@@ -37,7 +37,7 @@ func TestSettings(t *testing.T) {
 		t.Errorf("%+v, %v", c.Settings.NodeCapacity, err)
 	}
 	for name, value := range map[string]string{"SPILLWAY_NODE_SEATS": "-1", "SPILLWAY_MAX_NODES": "many", "SPILLWAY_IDLE_AFTER": "5",
-		"SPILLWAY_INSTANCE_TYPE": "t2.nano", "SPILLWAY_LOG": "loud", "AWS_REGION": ""} {
+		"SPILLWAY_INSTANCE_TYPE": "t2.nano", "SPILLWAY_LOG": "loud", "SPILLWAY_CONSOLIDATE": "yes", "AWS_REGION": ""} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, value)
 			if _, err := wire.Load("test"); err == nil || !strings.Contains(err.Error(), name) {

@@ -29,6 +29,7 @@ func TestWrongSettingsAreRefusedWithASentence(t *testing.T) {
 		{`{"idleMinutes": 0}`, "idleMinutes is 0"},
 		{`{"idleMinutes": 1441}`, "idleMinutes is 1441"},
 		{`{"spareSeats": -1}`, "spareSeats is -1"},
+		{`{"consolidate": "yes"}`, `consolidate is "yes"`},
 		{`{"spotPercent": 101}`, "spotPercent is 101"},
 		{`{"mediaPort": 443}`, "mediaPort is 443"},
 		{`{"domain": {"hostedZoneId": "Z0123456789"}}`, "need a domain.name"},

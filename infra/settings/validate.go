@@ -19,6 +19,7 @@ var (
 
 	logDays   = []int{1, 3, 5, 7, 14, 30, 60, 90, 180, 365}
 	logLevels = []string{"debug", "info", "warn", "error"}
+	thrifts   = []string{"off", "cautious", "eager"}
 	policies  = []string{Delete, Keep}
 )
 
@@ -34,6 +35,7 @@ func (s Settings) Validate() error {
 		between("budgetPerHour", s.BudgetPerHour, 0, 100_000),
 		within("idleMinutes", s.IdleMinutes, 1, 1440),
 		within("spareSeats", s.SpareSeats, 0, 10_000),
+		oneOf("consolidate", s.Consolidate, thrifts),
 		within("spotPercent", s.SpotPercent, 0, 100),
 		within("mediaPort", s.MediaPort, 1024, 65535),
 		s.domain(),

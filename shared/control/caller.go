@@ -35,6 +35,8 @@ type Settings struct {
 	// SpareSeats is how many seats of the default profile are kept free for whoever
 	// comes next.
 	SpareSeats int
+	// Thrift is how eagerly nodes are emptied whose people fit onto others.
+	Thrift Thrift
 	// IdleAfterMs is how long a node may be empty before it is ended, in
 	// milliseconds.
 	IdleAfterMs int64

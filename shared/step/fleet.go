@@ -245,7 +245,7 @@ func (w *World) Sweep(ctx context.Context) error {
 		known[v.Node.ID] = true
 	}
 	orphans := control.Orphans(instances, func(id room.NodeID) bool { return known[id] }, w.Now())
-	failed = errors.Join(failed, w.once(ctx, "sweep instances", orphans))
+	failed = errors.Join(failed, w.once(ctx, "sweep instances", orphans), w.consolidate(ctx, demand.Launches, nodes.Nodes))
 	return errors.Join(failed, w.line(ctx))
 }
 
