@@ -13,6 +13,7 @@ const (
 	ActionDelta    Action = "delta"    // node→sdk
 	ActionStreams  Action = "streams"  // node→sdk
 	ActionSpeakers Action = "speakers" // node→sdk
+	ActionLayers   Action = "layers"   // node→sdk
 	ActionPong     Action = "pong"     // node→sdk
 	ActionClosing  Action = "closing"  // node→sdk
 )

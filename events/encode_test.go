@@ -12,7 +12,7 @@ import (
 
 func TestEmptyListsAreWrittenAsArrays(t *testing.T) {
 	for _, m := range []events.Message{
-		events.Tracks{}, events.Want{}, events.Snapshot{}, events.Streams{}, events.Speakers{}, events.Hello{},
+		events.Tracks{}, events.Want{}, events.Snapshot{}, events.Streams{}, events.Speakers{}, events.Layers{}, events.Hello{},
 		events.Assignment{}, events.Join{}, events.Delta{Changed: []events.Member{{}}}, events.Offer{},
 		events.Heartbeat{Inventory: &events.Inventory{}}, events.Answer{ICEServers: []events.ICEServer{{}}},
 	} {

@@ -99,7 +99,7 @@ var borders = map[Border]struct {
 		ActionTracks: Tracks{}, ActionWant: Want{}, ActionPing: Ping{}, ActionResync: Resync{}, ActionGoodbye: Goodbye{},
 		ActionModerate: Moderate{}}},
 	ToSDK: {MaxChannel, map[Action]Message{
-		ActionSnapshot: Snapshot{}, ActionDelta: Delta{}, ActionStreams: Streams{}, ActionSpeakers: Speakers{},
+		ActionSnapshot: Snapshot{}, ActionDelta: Delta{}, ActionStreams: Streams{}, ActionSpeakers: Speakers{}, ActionLayers: Layers{},
 		ActionPong: Pong{}, ActionMove: Move{}, ActionClosing: Closing{}, ActionModerated: Done{}, ActionMute: Muted{}, ActionError: Error{}}},
 	FromBus: {MaxMessage, map[Action]Message{ActionSweep: Sweep{}, ActionCapacity: CapacityRequested{}}},
 }

@@ -235,6 +235,11 @@ func TestRulesOfSingleFields(t *testing.T) {
 		{"Streams", "streams", repeat(entry("Streams", "streams"), 66), events.CodeBadField, "streams has 66"},
 		{"Streams", "streams.0.csrc", 1 << 32, events.CodeBadField, "csrc"},
 		{"Speakers", "speakers.0.level", 128, events.CodeBadField, "level"},
+		{"Layers", "sources.0.source", "window", events.CodeBadField, "not a source"},
+		{"Layers", "sources.1.source", "camera", events.CodeBadField, "camera twice"},
+		{"Layers", "sources.0.rids", []any{}, events.CodeBadField, "0 entries"},
+		{"Layers", "sources.0.rids", []any{"a", "b", "c", "d"}, events.CodeBadField, "4 entries"},
+		{"Layers", "sources.0.rids.0", "", events.CodeBadField, "rids"},
 		{"Error", "retryAfterMs", 3_600_001, events.CodeBadField, "retryAfterMs"},
 	} {
 		t.Run(test.name+"/"+test.path, func(t *testing.T) {

@@ -73,7 +73,9 @@ func (p *publisher) publish(ctx context.Context, from int) {
 			frames++
 			key := p.key.Swap(false)
 			for i := range layers[from:] {
-				p.frame(from+i, frames, key)
+				if p.client.Camera(layers[from+i].rid).Active() {
+					p.frame(from+i, frames, key)
+				}
 			}
 		}
 	}

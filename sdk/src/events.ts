@@ -86,6 +86,7 @@ export type ToSDK =
   | Closing
   | Delta
   | Error
+  | Layers
   | Done
   | Move
   | Muted
@@ -99,6 +100,7 @@ export const toSDKActions = [
   "closing",
   "delta",
   "error",
+  "layers",
   "moderated",
   "move",
   "mute",
@@ -308,6 +310,17 @@ export interface Delta {
   seq: number;
   changed?: Member[];
   gone?: string[];
+}
+
+/**
+ * Layers tells a publisher which layers of its videos are of use now. A source
+ * that is not listed is to be sent in all of its layers, as before the first
+ * message.
+ */
+export interface Layers {
+  action: "layers";
+  v: typeof Version;
+  sources: SourceLayers[];
 }
 
 /** Done says that what was asked is done, or is being done. */
@@ -548,6 +561,19 @@ export interface Member {
   unreachable?: boolean;
   /** Tracks are its publications. */
   tracks: Track[];
+}
+
+/**
+ * SourceLayers are the layers of one of the receiver's own sources that somebody
+ * is sent.
+ */
+export interface SourceLayers {
+  source: Source;
+  /**
+   * Rids name the layers (RFC 8852), the smallest first; those not listed need
+   * not be sent.
+   */
+  rids: string[];
 }
 
 /** Speaker is somebody who speaks. */

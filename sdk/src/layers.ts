@@ -63,6 +63,11 @@ export function layersOf(source: Source, picture: Picture = usualPicture): Layer
   });
 }
 
+/** The encodings with those that nobody receives switched off; undefined keeps all. */
+export function onlyUseful(layers: Layer[], rids: readonly string[] | undefined): Layer[] {
+  return rids ? layers.map((l) => ({ ...l, active: l.active && rids.includes(l.rid) })) : layers;
+}
+
 function bitrateOf(pixels: number, frameRate: number): number {
   const usual = usualPicture.width * usualPicture.height * usualPicture.frameRate;
   return Math.max(leastBitrate, Math.round(usualBitrate * ((pixels * frameRate) / usual) ** 0.75));

@@ -1,7 +1,7 @@
 import { openCamera, openMicrophone, openScreen, type AudioCaptureOptions, type ScreenShareOptions, type VideoCaptureOptions } from "./capture.js";
 import { SpillwayError } from "./errors.js";
-import { Version, type Role, type Source } from "./events.js";
-import { layersOf, scalabilityOf } from "./layers.js";
+import { Version, type Role, type Source, type SourceLayers } from "./events.js";
+import { layersOf, onlyUseful, scalabilityOf } from "./layers.js";
 import type { Peer } from "./peer.js";
 import { kindOf, newElement, Participant, play, TrackPublication, type Kind } from "./publication.js";
 
@@ -91,6 +91,8 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
   readonly #turns = new Map<Source, Promise<unknown>>();
   /** Where it is sent: to two homes while one takes the place of the other. */
   #peers: readonly Peer[] = [];
+  /** Which layers of what are of use, where a home has said so. */
+  readonly #useful = new WeakMap<Peer, readonly SourceLayers[]>();
   #revision = 0;
   #identity = "";
   #name = "";
@@ -174,6 +176,16 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
     this.#peers = [...this.#peers, peer];
     this.#tell();
     for (const source of this.publications.keys()) this.#send(source, [peer]);
+  }
+
+  /** @internal Sends over a peer only the layers that somebody there receives. */
+  limit(sources: readonly SourceLayers[], peer: Peer): void {
+    const before = this.#useful.get(peer) ?? [];
+    this.#useful.set(peer, sources);
+    const rids = (of: readonly SourceLayers[], source: Source) => of.find((l) => l.source === source)?.rids.join();
+    for (const source of ["camera", "screen"] as const) {
+      if (rids(before, source) !== rids(sources, source) && this.publications.has(source)) this.#send(source, [peer]);
+    }
   }
 
   /** @internal */
@@ -286,7 +298,8 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
     for (const peer of peers) {
       const sender = peer.sender(source);
       if (!sender) continue;
-      void place(sender, source, track ?? null).catch((cause: unknown) => {
+      const rids = () => this.#useful.get(peer)?.find((l) => l.source === source)?.rids;
+      void inTurn(sender, () => place(sender, source, track ?? null, rids())).catch((cause: unknown) => {
         if (!this.#peers.includes(peer)) return; // the connection ended meanwhile
         this.#host.onDeviceError(new SpillwayError("media_failed", `the ${source} cannot be sent`, { cause }), source);
       });
@@ -294,14 +307,23 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
   }
 }
 
-/** Puts a track on a sender, with bitrates that fit the picture's size. */
-async function place(sender: RTCRtpSender, source: Source, track: MediaStreamTrack | null): Promise<void> {
-  await sender.replaceTrack(track);
+/** What is being done to a sender: parameters that are set while others are would be refused. */
+const turns = new WeakMap<RTCRtpSender, Promise<unknown>>();
+
+function inTurn(sender: RTCRtpSender, work: () => Promise<void>): Promise<void> {
+  const turn = (turns.get(sender) ?? Promise.resolve()).then(work, work);
+  turns.set(sender, turn);
+  return turn;
+}
+
+/** Puts a track on a sender, with bitrates that fit the picture's size, and only the layers that are of use. */
+async function place(sender: RTCRtpSender, source: Source, track: MediaStreamTrack | null, rids: readonly string[] | undefined): Promise<void> {
+  if (sender.track !== track) await sender.replaceTrack(track);
   const { width, height, frameRate = 30 } = track?.getSettings() ?? {};
   if (track?.kind !== "video" || !width || !height) return;
   const parameters = sender.getParameters();
   const scalabilityMode = scalabilityOf(parameters.codecs[0]?.mimeType);
-  for (const layer of layersOf(source, { width, height, frameRate })) {
+  for (const layer of onlyUseful(layersOf(source, { width, height, frameRate }), rids)) {
     const encoding = parameters.encodings.find((e) => e.rid === layer.rid);
     if (encoding) Object.assign(encoding, layer, scalabilityMode && { scalabilityMode });
   }

@@ -281,8 +281,8 @@ export class Room extends Emitter<RoomEvents> {
       case "speakers":
         // The newer home knows at least those who are on both.
         return peer === this.#engine.peer ? this.#setSpeakers(message.speakers) : undefined;
-      case "mute":
-        return this.localParticipant.beMuted(message.sources);
+      case "layers": return this.localParticipant.limit(message.sources, peer);
+      case "mute": return this.localParticipant.beMuted(message.sources);
       case "moderated":
         return void this.#requests.answer(message);
       case "error":

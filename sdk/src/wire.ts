@@ -31,6 +31,8 @@ const stream = object<events.Stream>({
 
 const speaker = object<events.Speaker>({ participant: string, level: integer });
 
+const sourceLayers = object<events.SourceLayers>({ source, rids: arrayOf(string) });
+
 const iceServer = object<events.ICEServer>({
   urls: arrayOf(string), username: optional(string), credential: optional(string),
 });
@@ -64,6 +66,7 @@ const toSDK: Checks<events.ToSDK> = {
     action: oneOf("delta"), v, seq: integer, changed: optional(arrayOf(member)), gone: optional(arrayOf(string)),
   }),
   streams: object<events.Streams>({ action: oneOf("streams"), v, revision: integer, streams: arrayOf(stream) }),
+  layers: object<events.Layers>({ action: oneOf("layers"), v, sources: arrayOf(sourceLayers) }),
   speakers: object<events.Speakers>({ action: oneOf("speakers"), v, speakers: arrayOf(speaker) }),
   pong: object<events.Pong>({ action: oneOf("pong"), v, n: integer }),
   move: object<events.Move>({ action: oneOf("move"), v, receiveKbps: optional(integer) }),

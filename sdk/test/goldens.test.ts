@@ -45,7 +45,7 @@ const sent: { [Name in "Join" | "Leave" | "Tracks" | "Want" | "Ping" | "Resync" 
   }),
 };
 const fromGateway = ["Answer", "Waiting", "Ready", "LeaveDone", "Error"];
-const fromNode = ["Snapshot", "Delta", "Streams", "Speakers", "Pong", "Move", "Closing", "Done", "Muted", "Error"];
+const fromNode = ["Snapshot", "Delta", "Streams", "Speakers", "Layers", "Pong", "Move", "Closing", "Done", "Muted", "Error"];
 /** Messages that never cross a browser's border; Go's tests hold them. */
 const elsewhere = [
   "Answered", "Assignment", "CapacityRequested", "End", "ModerateFor", "Moderated", "MuteTracks", "Recast", "Heartbeat", "Hello", "Journal", "Left", "MoveAway", "Offer", "Remove", "Renewed", "Shutdown", "Sweep", "Welcome",

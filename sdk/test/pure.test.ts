@@ -6,7 +6,7 @@ import { audioCodecs, videoCodecs } from "../src/codecs.js";
 import { wantedVideo } from "../src/demand.js";
 import { Emitter } from "../src/emitter.js";
 import { isEnding, isRetryable, mediaError, SpillwayError, type ErrorCode } from "../src/errors.js";
-import { layersOf } from "../src/layers.js";
+import { onlyUseful, layersOf } from "../src/layers.js";
 import { answered, beat, heard, isSilent, restingPulse, silenceMs } from "../src/pulse.js";
 import { comebacksPerSecond, joinPatienceMs, rejoinPatienceMs, retryDelay, type Failure } from "../src/retry.js";
 import { summarise, type StatsContext } from "../src/stats.js";
@@ -172,6 +172,13 @@ describe("layers", () => {
   test("the offer has all of them, each with more bits than the one before", () => {
     const layers = layersOf("camera");
     assert.ok(layers.every((l, i) => l.active && (i === 0 || l.maxBitrate > (layers[i - 1]?.maxBitrate ?? 0))));
+  });
+  test("those that nobody receives are not sent, the others as before", () => {
+    const camera = layersOf("camera");
+    assert.deepEqual(onlyUseful(camera, ["q", "f"]).map((l) => l.active), [true, false, true]);
+    assert.deepEqual(onlyUseful(camera, undefined), camera);
+    const small = onlyUseful(layersOf("camera", { width: 320, height: 180, frameRate: 30 }), ["q", "h", "f"]);
+    assert.deepEqual(small.map((l) => l.active), [true, false, false]);
   });
   test("a screen's smaller one is slow", () => assert.deepEqual(layersOf("screen").map((l) => l.maxFramerate), [5, undefined]));
   test("a small picture costs little, but never nothing", () => {

@@ -25,6 +25,9 @@ const (
 	// Probes that fail are repeated ever more rarely.
 	firstPause = time.Second
 	mostPause  = 8 * time.Second
+	// nextStep is how soon the next one follows one that succeeded, but could not try
+	// enough.
+	nextStep = 100 * time.Millisecond
 	// A probe without feedback for so long has failed.
 	probeLapse = 2 * time.Second
 
@@ -180,6 +183,9 @@ func (e *Estimator) settleProbe(at time.Duration) {
 		p.pause = min(max(2*p.pause, firstPause), mostPause)
 	}
 	p.next = at + p.pause
+	if p.pause == firstPause && p.target < p.useful {
+		p.next = at + nextStep
+	}
 	if result > e.rate {
 		e.rate = min(result, p.target)
 		e.probed, e.probedAt = e.rate, at

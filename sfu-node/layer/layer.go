@@ -34,6 +34,9 @@ func Index(rid string) (int, bool) {
 	return None, false
 }
 
+// RID is the name of layer i.
+func RID(i int) string { return rids[i] }
+
 // Height returns how many pixels of height layer i is meant to have when captured
 // is the height of the source. It is 0 when captured is. Encoders that find a
 // picture too small for three layers deviate from it.

@@ -158,7 +158,14 @@ func (c *Client) layOut() error {
 }
 
 func (c *Client) onMessage(m webrtc.DataChannelMessage) {
-	if message, err := events.Decode(events.ToSDK, m.Data); err == nil && c.opt.OnMessage != nil {
+	message, err := events.Decode(events.ToSDK, m.Data)
+	if err != nil {
+		return
+	}
+	if l, ok := message.(events.Layers); ok {
+		c.limit(l)
+	}
+	if c.opt.OnMessage != nil {
 		c.opt.OnMessage(message)
 	}
 }

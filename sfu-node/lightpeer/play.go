@@ -115,6 +115,9 @@ func (c *Client) playPicture(ctx context.Context, s *Sender, frames [][]byte) er
 	next, asked := 0, s.keysAsked.Load()
 	var picture uint16
 	return c.every(ctx, frameTime, func(n uint32) error {
+		if !s.Active() {
+			return nil
+		}
 		if now := s.keysAsked.Load(); now != asked || next == len(frames) {
 			next, asked = 0, now
 		}

@@ -3,6 +3,7 @@ package lightpeer
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/pion/rtcp"
@@ -23,6 +24,7 @@ type Sender struct {
 	t      *webrtc.RTPTransceiver
 
 	keysAsked  atomic.Int64
+	stopped    atomic.Bool
 	known      bool
 	mid, ridID uint8
 	level      uint8
@@ -85,6 +87,26 @@ func (c *Client) readKeyRequests(s *Sender) {
 		}
 	}
 }
+
+// limit notes which layers are of use. What begins anew begins with a key frame.
+func (c *Client) limit(m events.Layers) {
+	for source, senders := range map[events.Source][]*Sender{events.Camera: c.camera, events.Screen: c.screen} {
+		i := slices.IndexFunc(m.Sources, func(l events.SourceLayers) bool { return l.Source == source })
+		for _, s := range senders {
+			stop := i >= 0 && !slices.Contains(m.Sources[i].Rids, s.rid)
+			if s.stopped.Swap(stop) && !stop {
+				s.keysAsked.Add(1)
+				if c.opt.OnKeyRequest != nil {
+					c.opt.OnKeyRequest(source, s.rid)
+				}
+			}
+		}
+	}
+}
+
+// Active reports whether the layer is of use to anybody. What is not should not be
+// sent.
+func (s *Sender) Active() bool { return !s.stopped.Load() }
 
 // Microphone sends sound.
 func (c *Client) Microphone() *Sender { return c.mic }

@@ -39,6 +39,7 @@ type publication struct {
 	listedAt int64 // order of listing within the room
 	measured time.Duration
 	flows    [layer.Count]layer.Flow
+	usage    usage
 	far      *far // nil for a participant of this node; never changes
 }
 
@@ -160,7 +161,8 @@ func (pub *publication) measure(now time.Duration) {
 	for i := range pub.layers {
 		f := &pub.layers[i]
 		last := time.Duration(f.last.Load())
-		pub.flows[i].Live = last > 0 && now-last < lapse
+		flowing := last > 0 && now-last < lapse
+		pub.flows[i].Live = flowing || pub.usage.pending(i, now)
 		if pub.flows[i].Height = int(f.height.Load()); pub.flows[i].Height == 0 {
 			pub.flows[i].Height = layer.Height(i, pub.track.Height)
 		}
@@ -168,7 +170,7 @@ func (pub *publication) measure(now time.Duration) {
 			total := f.bytes.Load()
 			kbps := (total - f.counted) * 8 / span.Milliseconds()
 			f.counted = total
-			if begins {
+			if begins || !flowing || pub.usage.pending(i, now) {
 				continue
 			}
 			// Half of the new figure: one key frame is no trend.

@@ -129,6 +129,7 @@ func (r *Room) look() {
 		r.unaimed = false
 		r.aimedAt = now
 		r.aimAll(now)
+		r.tellUnused(now)
 		r.fetchAll(now)
 	} else if r.congested.Swap(false) {
 		r.aimShort(now)
