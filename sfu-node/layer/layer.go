@@ -64,7 +64,7 @@ type Demand struct {
 	Flows   [Count]Flow
 	// First has all it can use before the others have anything.
 	First bool
-	// Held does not go above Current now.
+	// Held does not go above Current now, except from nothing to the smallest.
 	Held bool
 }
 
@@ -109,11 +109,16 @@ func Choose(d Demand) int {
 // the bound does not make a stream go up and down.
 const UpShare = 90
 
+// lastShare is the share of the budget, in percent, that keeping a smallest layer
+// may fill: to lose the picture is worse than to be a little too much for a moment.
+const lastShare = 130
+
 // Allocate chooses a layer for each demand such that the sum of their rates
 // stays within budget kbps. Those that are First get what serves them best, as
 // far as it fits; then all others get their smallest layer, before any of them
 // gets a larger one. Earlier demands have precedence over later ones. A demand
-// that has live layers of which none fits gets [None]. A budget of 0 means no
+// that has live layers of which none fits gets [None]; the smallest ones that are
+// there already may fill a little more than the budget. A budget of 0 means no
 // bound. It allocates the result only.
 func Allocate(budget int64, demands []Demand) []int {
 	chosen := make([]int, len(demands))
@@ -149,13 +154,17 @@ func Allocate(budget int64, demands []Demand) []int {
 // fitting returns the largest live layer up to most that fits beside what is
 // used, or [None].
 func fitting(d *Demand, most int, budget, used int64) int {
+	smallest := d.Above(None)
 	for i := most; i >= 0; i-- {
-		if !d.Flows[i].Live || d.Held && i > d.Current {
+		if !d.Flows[i].Live || d.Held && i > max(d.Current, smallest) {
 			continue
 		}
 		bound := budget
-		if i > d.Current {
+		switch {
+		case i > d.Current:
 			bound = budget * UpShare / 100
+		case i == smallest:
+			bound = budget * lastShare / 100
 		}
 		if budget == 0 || used+d.Flows[i].Kbps <= bound {
 			return i
