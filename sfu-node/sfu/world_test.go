@@ -228,13 +228,16 @@ func (p *person) film(rids ...string) {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		cam := newCamera(p, rids)
+		began := time.Now()
 		for n := 0; ; n++ {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
 			}
-			_ = p.Microphone().Write([]byte{0xf8, 0xff, 0xfe}, uint32(n)*960, n == 0, 30)
+			// By the clock: a busy machine loses ticks.
+			ts := uint32(time.Since(began) / (20 * time.Millisecond) * 960)
+			_ = p.Microphone().Write([]byte{0xf8, 0xff, 0xfe}, ts, n == 0, 30)
 			if n%2 == 0 {
 				cam.frame()
 			}
