@@ -159,3 +159,25 @@ func TestPacketsWithoutAnEndAreFlushed(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// Flows come and go: more of them in the life of a pipe than may be at a time.
+func TestManyFlowsComeAndGo(t *testing.T) {
+	t.Parallel()
+	a, b, _ := pair(t)
+	from, to := a.joined(), b.joined()
+	for i := range 2500 {
+		var c collector
+		number := to.Expect(&c)
+		f, err := from.Open(number, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := a.Batch()
+		out.Packets = append(out.Packets[:0], pipe.Packet{Sequence: uint16(i), Marker: true, Payload: []byte("x")})
+		f.Send(out)
+		out.Release()
+		c.reach(t, 1)
+		f.Close()
+		to.Forget(number)
+	}
+}

@@ -20,6 +20,9 @@ import (
 // queueBytes is how much may wait to be told to a peer that does not keep up.
 const queueBytes = 16 << 20
 
+// maxFlows bounds the flows that come over a pipe at a time.
+const maxFlows = 1 << 11
+
 // Link is one pipe that stands, from when it comes up until it is cut. Its methods
 // may be called from any goroutine.
 type Link struct {
@@ -136,8 +139,11 @@ func (m *Mesh) newLink(conn *tls.Conn, j *joined) (*Link, error) {
 	if l.sealer, err = seal.NewSealer(mine); err != nil {
 		return nil, err
 	}
-	l.opener, err = seal.NewOpener(theirs)
-	return l, err
+	if l.opener, err = seal.NewOpener(theirs); err != nil {
+		return nil, err
+	}
+	l.opener.Bound(maxFlows)
+	return l, nil
 }
 
 // route makes datagrams from the peer come to l, or no longer.

@@ -216,6 +216,9 @@ func (m *Mesh) Assign(peers []Peer) {
 	var cut []*Link
 	keep := map[string]bool{}
 	for _, p := range peers {
+		if len(p.Addresses) == 0 {
+			continue
+		}
 		keep[p.Node] = true
 		if j := m.peers[p.Node]; j != nil {
 			if j.peer.same(p) {

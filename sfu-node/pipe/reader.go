@@ -2,6 +2,7 @@ package pipe
 
 import (
 	"encoding/binary"
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spillway-sfu/spillway/sfu-node/burst"
+	"github.com/spillway-sfu/spillway/sfu-node/seal"
 )
 
 // bufferLen is room for a sealed packet.
@@ -71,6 +73,11 @@ func (l *Link) Forget(number uint32) {
 	now := maps.Clone(*l.expected.Load())
 	delete(now, number)
 	l.expected.Store(&now)
+}
+
+func (l *Link) expects(number uint32) bool {
+	_, ok := (*l.expected.Load())[number]
+	return ok
 }
 
 // Received counts the packets that came on a flow that is expected, by number.
@@ -160,11 +167,13 @@ func (r *reader) datagram(b []byte, from netip.AddrPort, now time.Duration) {
 	}
 	in := (*l.expected.Load())[binary.BigEndian.Uint32(b[8:])]
 	if in == nil {
-		// Not any more. Its numbers are never used again.
-		l.opener.Forget(binary.BigEndian.Uint32(b[8:]))
-		return
+		return // not any more
 	}
 	packet, _, err := l.opener.Open(b)
+	if errors.Is(err, seal.ErrStreams) { // flows have come and gone, whose numbers are never used again
+		l.opener.Retain(l.expects)
+		packet, _, err = l.opener.Open(b)
+	}
 	if err != nil {
 		l.stats.forged.Add(1)
 		return

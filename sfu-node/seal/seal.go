@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math/bits"
 )
 
@@ -205,6 +206,7 @@ const maxStreams = 512
 // Opener opens what one side receives under the other's master key. Its methods
 // must not run at the same time.
 type Opener struct {
+	most    int
 	rtp     cipher
 	rtcp    cipher
 	streams map[uint32]*window
@@ -213,7 +215,7 @@ type Opener struct {
 
 // NewOpener makes the opener of a direction.
 func NewOpener(k Key) (*Opener, error) {
-	o := &Opener{streams: map[uint32]*window{}, reports: map[uint32]*window{}}
+	o := &Opener{most: maxStreams, streams: map[uint32]*window{}, reports: map[uint32]*window{}}
 	var err error
 	if o.rtp, o.rtcp, err = k.ciphers(); err != nil {
 		return nil, err
@@ -221,14 +223,19 @@ func NewOpener(k Key) (*Opener, error) {
 	return o, nil
 }
 
-// Forget lets go of an SSRC, so that another takes its place among those that
-// are bounded. What was sealed for it before could be opened again: the caller
-// must know which SSRCs to expect.
-func (o *Opener) Forget(ssrc uint32) { delete(o.streams, ssrc) }
+// Bound changes how many SSRCs the other side may send on at a time.
+func (o *Opener) Bound(most int) { o.most = most }
+
+// Retain lets go of the SSRCs that are not to be kept, so that others take their
+// places among those that are bounded. What was sealed for them could be opened
+// again: the caller must know which SSRCs to expect.
+func (o *Opener) Retain(keep func(ssrc uint32) bool) {
+	maps.DeleteFunc(o.streams, func(ssrc uint32, _ *window) bool { return !keep(ssrc) })
+}
 
 // Open opens an RTP packet in place. It returns the plain packet, which is a part
 // of b, and the length of its header with contributing sources and extension.
-// Whatever the error, b is of no use any more.
+// Whatever the error, b is of no use any more, unless it is [ErrStreams].
 func (o *Opener) Open(b []byte) (packet []byte, header int, err error) {
 	header, ok := HeaderLen(b)
 	if !ok || len(b) < header+o.rtp.tag() {
@@ -237,7 +244,7 @@ func (o *Opener) Open(b []byte) (packet []byte, header int, err error) {
 	ssrc := binary.BigEndian.Uint32(b[8:])
 	w, known := o.streams[ssrc]
 	if !known {
-		if len(o.streams) >= maxStreams {
+		if len(o.streams) >= o.most {
 			return nil, 0, ErrStreams
 		}
 		w = &window{}

@@ -28,7 +28,7 @@ type neighbour struct {
 
 	// What it has said. What it said before a cut is kept while current is false.
 	open     bool // it has the room too, and wants to hear of it
-	current  bool // it has told of everybody
+	current  bool // it has begun to tell of everybody
 	seen     map[string]bool
 	speaking []events.Speaker
 	loudest  map[string]bool
@@ -173,10 +173,7 @@ func (r *Room) take(l *pipe.Link, m pipe.Message) {
 
 func (r *Room) onRoster(n *neighbour, m pipe.Roster) {
 	if m.Fresh {
-		n.seen = map[string]bool{}
-	}
-	if m.Complete {
-		n.current = true
+		n.seen, n.current = map[string]bool{}, true
 	}
 	for _, member := range m.Members {
 		if n.seen != nil {
@@ -194,7 +191,7 @@ func (r *Room) onRoster(n *neighbour, m pipe.Roster) {
 		if !n.seen[identity] {
 			r.unhear(n, identity)
 		} else {
-			r.settle(identity) // the neighbour can vouch for it now
+			r.settle(identity) // what others say may be worth less than what it says
 		}
 	}
 	n.seen = nil

@@ -191,7 +191,11 @@ func (r *Room) newFar(rem *remote, via *neighbour, source events.Source, said pi
 
 // withdraw takes a publication back for good.
 func (r *Room) withdraw(pub *publication) {
+	prior := pub.prior
 	r.disown(pub)
+	if rem := r.remotes[pub.identity]; prior != nil && prior.far != nil && (rem == nil || rem.pubs[pub.source] != prior) {
+		defer r.unlist(prior) // it was there for this one only
+	}
 	if pub.heir != nil {
 		r.handOver(pub)
 	}
