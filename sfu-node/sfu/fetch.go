@@ -47,14 +47,10 @@ func (r *Room) fetchAll(now time.Duration) {
 
 func (r *Room) fetch(pub *publication) {
 	f := pub.far
-	var needed uint8
-	for _, s := range pub.all() {
-		needed |= s.needs(pub)
-	}
-	alive := false
+	needed, alive := pub.needed(), false
 	for i := range f.fetched {
 		feed := &pub.layers[i]
-		need := needed&(1<<i) != 0 || len(feed.outs()) > 0
+		need := needed&(1<<i) != 0
 		switch u := f.fetched[i]; {
 		case need && u == nil && f.via.link != nil && f.via.current && pub.listed.Load():
 			u = newInflow(r, pub, i)
