@@ -51,10 +51,7 @@ func (s Seating) grant(who seeker, p room.Participant, held room.Held, now time.
 	if s.Room != nil {
 		was = *s.Room
 	}
-	seats := min(max(4, was.GrantedTo(who.Role)), fleet.MaxBlockSeats, was.SeatsLeft)
-	if who.Role != room.Viewer {
-		seats = min(seats, was.StageLeft())
-	}
+	seats := wanted(was, who.Role, who.crowd)
 	var from *transfer
 	if seats < 1 {
 		var err error
@@ -86,13 +83,10 @@ func (s Seating) claim(who seeker, p room.Participant, was room.Room, seats int,
 		return room.BlockRef{}, grant{}, s.noPlace(further, now, set)
 	}
 	node := s.view(choice.Node)
-	ref := room.BlockRef{Index: r.NextBlock, Node: node.Node.ID, Generation: node.Node.Generation, Seats: choice.Seats, Role: who.Role, Full: choice.Seats == 1}
-	load := seatLoad.Times(choice.Seats)
-	block := fleet.Block{Room: who.Room, Index: ref.Index, Node: ref.Node, Generation: ref.Generation, Seats: choice.Seats, Role: who.Role, Load: load,
-		Members: map[room.Key]room.Revision{who.Key: p.Revision}, CreatedAt: now}
-	loads := map[room.NodeID]room.Load{ref.Node: load}
+	granted, ref, blocks := granting(r, node.Node, who, p.Revision, choice.Seats, now)
+	loads := map[room.NodeID]room.Load{ref.Node: seatLoad.Times(choice.Seats)}
 	changes := from.changes(loads)
-	next, more := s.balance(was, r.WithBlock(ref), loads, ref.Node, set.nodesPerRoom() > 1, now)
+	next, more := s.balance(was, granted, loads, ref.Node, set.nodesPerRoom() > 1, now)
 	home := slices.Contains(q.Home, ref.Node)
 	if len(q.Home) > 0 && !home && set.nodesPerRoom() > 1 && next.Pipes(ref.Node) == 0 {
 		return room.BlockRef{}, grant{}, s.noFeeder()
@@ -101,7 +95,7 @@ func (s Seating) claim(who seeker, p room.Participant, was room.Room, seats int,
 	if s.Room != nil {
 		revision = s.Room.Revision
 	}
-	changes = append(append(more, changes...), PutRoom{next, revision}, PutBlock{block})
+	changes = append(append(append(more, changes...), PutRoom{next, revision}), blocks...)
 	return ref, grant{commit: Commit{Changes: changes}, node: node, why: whyThere(from, home, len(q.Home)), asked: q, choice: choice}, nil
 }
 

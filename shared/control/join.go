@@ -16,6 +16,8 @@ type JoinEvent struct {
 	// Spread is any number; another one on each attempt makes racers choose
 	// differently.
 	Spread uint64
+	// Looked is how often a seat has been looked for before.
+	Looked int
 }
 
 // Join seats a participant and hands its offer to the node, or puts it in line.
@@ -29,7 +31,7 @@ func Join(s Seating, e JoinEvent, now time.Time, set Settings) (Plan, error) {
 		return Plan{}, err
 	}
 	who := seeker{Room: e.Caller.Room, Key: e.Caller.Key, Identity: e.Caller.Identity, Name: e.Caller.Name,
-		Role: role, Session: e.Message.Session, Spread: e.Spread}
+		Role: role, Session: e.Message.Session, Spread: e.Spread, Looked: e.Looked}
 	who.From = e.Message.From
 	for _, n := range e.Message.Avoid {
 		who.Avoid = append(who.Avoid, room.NodeID(n))

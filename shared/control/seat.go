@@ -71,6 +71,11 @@ type seeker struct {
 	Avoid []room.NodeID
 	// Spread makes racers choose differently.
 	Spread uint64
+	// Looked is how often it has looked before; negative for those who are seated in
+	// turn, who are no crowd.
+	Looked int
+	// crowd says that a block it is granted is one of a crowd's.
+	crowd bool
 }
 
 // seated is the outcome of seating: what to commit, and where the seat is.
@@ -130,7 +135,12 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	}
 	who.Avoid = append(slices.Clone(who.Avoid), s.Room.Shunned(now)...)
 	block, node := s.pick(who, prev, now)
-	if block != nil {
+	var grants bool
+	grants, who.crowd, err = s.grants(who, block, now)
+	if err != nil {
+		return seated{}, err
+	}
+	if !grants {
 		p.Block = block.Index
 		settleHeld(&p, held)
 		out.participant, out.node, out.why = p, *node, "a seat in the room's block"
@@ -155,7 +165,8 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 }
 
 // pick chooses a block with a seat for who's role: the one it sits in already, else
-// one with a free seat. Among several, Spread decides.
+// one with a free seat. Among several, Spread picks one of the free seats, so that
+// racers for the last seat of a block are few.
 func (s Seating) pick(who seeker, prev room.Participant, now time.Time) (*fleet.Block, *fleet.View) {
 	if prev.Revision > 0 {
 		if b := s.block(prev.Block); b != nil {
@@ -165,10 +176,22 @@ func (s Seating) pick(who seeker, prev room.Participant, now time.Time) (*fleet.
 			}
 		}
 	}
+	free := 0
+	for _, b := range s.Blocks {
+		if b.For(who.Role) && s.usable(b, who.Avoid, now) != nil {
+			free += b.Free()
+		}
+	}
+	if free == 0 {
+		return nil, nil
+	}
+	seat := int(who.Spread % uint64(free))
 	for i := range s.Blocks {
-		b := &s.Blocks[(uint64(i)+who.Spread)%uint64(len(s.Blocks))]
-		if v := s.usable(*b, who.Avoid, now); v != nil && b.For(who.Role) && b.Free() > 0 {
-			return b, v
+		b := &s.Blocks[i]
+		if v := s.usable(*b, who.Avoid, now); v != nil && b.For(who.Role) {
+			if seat -= b.Free(); seat < 0 {
+				return b, v
+			}
 		}
 	}
 	return nil, nil

@@ -13,10 +13,11 @@ import (
 // Join seats a participant or puts it in line. The error is an [*events.Error]
 // for the participant, or a fault.
 func (w *World) Join(ctx context.Context, c control.Caller, m events.Join) error {
-	spread := w.Spread()
+	spread, looked := w.Spread(), -1
 	role, _ := c.Role(m.Role) // the decision refuses what the token does not allow
 	_, err := run(ctx, w, "join",
 		func(ctx context.Context, complete bool) (control.Seating, error) {
+			looked++
 			if complete {
 				spread = w.Spread()
 				s, err := w.seating(ctx, c.Room, c.Key, role)
@@ -28,7 +29,7 @@ func (w *World) Join(ctx context.Context, c control.Caller, m events.Join) error
 			return w.glance(ctx, c.Room, role, spread)
 		},
 		func(s control.Seating) (control.Plan, error) {
-			return control.Join(s, control.JoinEvent{Caller: c, Message: m, Spread: spread}, w.Now(), w.Settings)
+			return control.Join(s, control.JoinEvent{Caller: c, Message: m, Spread: spread, Looked: looked}, w.Now(), w.Settings)
 		})
 	return err
 }

@@ -49,6 +49,9 @@ func (w *World) atOnce(each []func()) {
 // maxAttempts bounds how often a step decides again after conflicts.
 const maxAttempts = 8
 
+// crowdPause is about how long a grant takes that others are about to make.
+const crowdPause = 15 * time.Millisecond
+
 // run is the loop: load a snapshot, decide, commit; after a conflict again, and
 // from then on with a complete snapshot; then tell. load is told whether the
 // snapshot must be complete.
@@ -59,7 +62,7 @@ func run[S any](ctx context.Context, w *World, name string, load func(ctx contex
 	for attempt := range maxAttempts {
 		if attempt > 0 && complete {
 			// Racers that lost together should not meet again.
-			backoff := time.Duration(w.Spread()%uint64(4<<min(attempt, 5))) * time.Millisecond
+			backoff := time.Duration(w.Spread()%uint64(16<<min(attempt, 5))) * time.Millisecond
 			if err := w.Pause(ctx, backoff); err != nil {
 				return control.Plan{}, err
 			}
@@ -71,6 +74,13 @@ func run[S any](ctx context.Context, w *World, name string, load func(ctx contex
 		plan, err := decide(snapshot)
 		if errors.Is(err, control.ErrLookAgain) {
 			complete = true
+			continue
+		}
+		if errors.Is(err, control.ErrCrowd) {
+			complete = true
+			if err := w.Pause(ctx, crowdPause+time.Duration(w.Spread()%uint64(crowdPause))); err != nil {
+				return control.Plan{}, err
+			}
 			continue
 		}
 		if err != nil {

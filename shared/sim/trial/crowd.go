@@ -29,9 +29,10 @@ type Burst struct {
 // Crowd lets people join rooms within a second, on a node that has room for all,
 // with the store's latencies and its conflicts between transactions. made, if
 // not nil, is given each commit that a join made.
-func Crowd(seed uint64, people, rooms int, made func([]control.Change)) Burst {
-	w := weather{people: people, rooms: rooms, maxParticipants: people + 10, nodeSeats: 4*people + 4*rooms, maxNodes: 3, idleAfter: time.Hour, sweepEvery: time.Minute}
+func Crowd(seed uint64, people, rooms, nodeSeats int, made func([]control.Change)) Burst {
+	w := weather{people: people, rooms: rooms, maxParticipants: people + 10, nodeSeats: nodeSeats, maxNodes: 100, idleAfter: time.Hour, sweepEvery: time.Minute}
 	t := newTrial(Config{Seed: seed}, w)
+	t.set.SpareSeats = 3*people + 4*rooms
 	b := Burst{Plans: map[string]int{}}
 	t.someone("first", "first", "lobby").join()
 	t.after(w.sweepEvery, t.timer)

@@ -20,7 +20,7 @@ var Scenes = []Scene{
 	{"a launch expires after its hello", 40, expiryTooLate},
 	{"a second tab is served elsewhere", 40, servedElsewhere},
 	{"a second tab takes the seat and never reaches the node", 40, neverReached},
-	{"two nodes die a while apart and nobody else is there", 4, func(t *trial) { bothDie(t, 40*time.Second, 4*time.Minute) }},
+	{"two nodes die a while apart and nobody else is there", 4, func(t *trial) { bothDie(t, 40*time.Second, 6*time.Minute) }},
 	{"two nodes die together and nobody else is there", 4, func(t *trial) { bothDie(t, time.Second, 15*time.Minute) }},
 	{"two sockets' hellos", 40, twoHellos},
 	{"a hello of the next life while the last one's people are there", 40, nextLife},
