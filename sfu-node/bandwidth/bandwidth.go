@@ -67,6 +67,7 @@ type Estimator struct {
 	changed  time.Duration
 	heard    time.Duration // last transport feedback
 	reported time.Duration // last word of any kind
+	unheard  time.Duration // the first packet sent after that
 
 	reference int64 // receiver's clock at the last feedback, in units of 64 ms
 	referred  bool
@@ -100,6 +101,9 @@ func New() *Estimator {
 func (e *Estimator) OnSent(seq uint16, size int, at time.Duration) {
 	e.history[seq%historySize] = flight{at: micros(at), size: uint16(min(size, maxSize)) | inFlight, seq: seq}
 	e.last, e.any = seq, true
+	if e.unheard <= e.reported {
+		e.unheard = at
+	}
 	e.sent.add(at, size)
 	e.probe.onSent(seq, size, at)
 }
@@ -211,7 +215,12 @@ func (e *Estimator) Estimate(at time.Duration) (bps int64, ok bool) {
 		return StartRate, false
 	}
 	rate := e.rate
-	for quiet := at - e.reported - silence; quiet > 0 && rate > LeastRate; quiet -= second {
+	// Who is sent nothing has nothing to say.
+	quiet := time.Duration(0)
+	if e.unheard > e.reported {
+		quiet = at - e.unheard - silence
+	}
+	for ; quiet > 0 && rate > LeastRate; quiet -= second {
 		rate *= 0.8
 	}
 	return int64(max(rate, LeastRate)), true

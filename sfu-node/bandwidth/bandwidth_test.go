@@ -254,3 +254,24 @@ func TestNothingAllocates(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestWhoIsSentNothingNeedNotReport(t *testing.T) {
+	c := newCall(t, link{kbps: constant(3000), delay: 25 * time.Millisecond}, 150, 500, 1700)
+	c.run(10 * time.Second)
+	c.now += 200 * time.Millisecond
+	c.report()
+	c.now += 200 * time.Millisecond
+	c.hear()
+	before, _ := c.est.Estimate(c.now)
+	later := c.now + time.Hour
+	if got, ok := c.est.Estimate(later); !ok || got != before {
+		t.Errorf("after an hour in which nothing was sent: %d, it was %d", got, before)
+	}
+	c.est.OnSent(c.seq+1, 1200, later)
+	if got, _ := c.est.Estimate(later + time.Second); got != before {
+		t.Errorf("a second after the first packet: %d, it was %d", got, before)
+	}
+	if got, _ := c.est.Estimate(later + 10*time.Second); got >= before/2 {
+		t.Errorf("ten seconds without an answer: %d, it was %d", got, before)
+	}
+}

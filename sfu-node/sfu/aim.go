@@ -74,6 +74,27 @@ func (p *Peer) sound() (kbps int64) {
 	return kbps
 }
 
+// silentFor is how long nothing at all is sent before it is tried whether a
+// picture gets through.
+const silentFor = 3 * time.Second
+
+// breakSilence chooses the smallest layer of the first picture where nothing is
+// sent, not even sound: then nobody reports, and no estimate would ever change.
+func (p *Peer) breakSilence(demands []layer.Demand, chosen []int, now time.Duration) {
+	for _, c := range chosen {
+		if c != layer.None {
+			return
+		}
+	}
+	e := &p.egress
+	e.mu.Lock()
+	silent := e.left == 0 || now-e.left >= silentFor
+	e.mu.Unlock()
+	if len(chosen) > 0 && silent {
+		chosen[0] = demands[0].Above(layer.None)
+	}
+}
+
 // say tells the egress what was decided: how much is sent, and which rates would
 // be put to use, if they were there: by the first picture that could be better,
 // and by all.
@@ -95,12 +116,12 @@ func (p *Peer) say(budget int64, demands []layer.Demand, chosen []int, now time.
 	if more > 0 {
 		want = bounded(used+more, other, p.profile.ReceiveKbps)
 	}
-	p.assigned.Store(used * 1000)
 	e := &p.egress
 	e.mu.Lock()
 	e.watch.Want(want*1000, bounded(most, other, p.profile.ReceiveKbps)*1000)
 	rate, known := e.watch.Estimate(now)
 	e.mu.Unlock()
+	p.assigned.Store(min(used*1000, rate))
 	if known && want*1000 > rate {
 		p.nudgePacer()
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/sfu-node/layer"
+	"github.com/spillway-sfu/spillway/sfu-node/lightpeer"
 	"github.com/spillway-sfu/spillway/sfu-node/seal"
 )
 
@@ -202,4 +203,18 @@ func TestHold(t *testing.T) {
 	if h.until != 52*time.Second {
 		t.Errorf("after a good one held until %v", h.until)
 	}
+}
+
+// Where there is no sound that could tell of the way, a picture is tried, though it
+// may be too large.
+func TestSilenceIsBroken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	anna, ben := w.join("anna"), w.join("ben", func(o *events.Offer, _ *lightpeer.Options) { o.Profile.ReceiveKbps = 1000 })
+	anna.publishes(1, cameraOn)
+	anna.film("f")
+	ben.until("pictures", func() bool {
+		s, ok := ben.carrying("anna", events.Camera)
+		return ok && !s.Paused && len(ben.packets[s.Mid]) > 50
+	})
 }

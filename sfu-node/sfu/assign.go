@@ -227,6 +227,7 @@ func (r *Room) aimPeer(p *Peer, now time.Duration) bool {
 	budget := p.budget(now)
 	changed := false
 	chosen := layer.Allocate(budget, r.demands)
+	p.breakSilence(r.demands, chosen, now)
 	p.say(budget, r.demands, chosen, now)
 	for i, chosen := range chosen {
 		s := streams[i]

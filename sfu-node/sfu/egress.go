@@ -41,6 +41,7 @@ type egress struct {
 	to       netip.AddrPort // not valid before there is a candidate pair
 	sequence uint16         // transport-wide
 	numbered bool           // some stream's packets carry it
+	left     time.Duration  // when media last left
 	watch    *bandwidth.Estimator
 	pacer    pacer
 }
@@ -129,6 +130,7 @@ func (e *egress) add(bound *binding, plan []planned, b *batch) {
 		return
 	}
 	stream, now := e.sealer.Stream(bound.ssrc), b.sfu.now()
+	e.left = now
 	for len(plan) > 0 {
 		n, size := equals(plan)
 		start, whole := b.used, bound.header()+size+e.sealer.Overhead()
