@@ -53,7 +53,7 @@ bench: setup-test build ## Measure joins, cold starts, bad networks and forwardi
 	@go build -o build/forward ./bench/forward && build/forward
 
 faults: setup-test build ## Kill, drain and cut off with people on it, and print what they see (PEOPLE in a room)
-	@go run ./bench/faults -people $(or $(PEOPLE),10)
+	@go run ./bench/faults -people $(or $(PEOPLE),5)
 
 why: setup-dev ## Explain decisions about nodes from lines of a log (LINE='...' or FILE=...)
 	@go run ./infra/why $(if $(LINE),-line '$(LINE)') $(FILE)

@@ -146,8 +146,11 @@ func (c *crowd) lacks(within time.Duration) []string {
 	for _, p := range c.people {
 		feeds := c.expects(p)
 		p.mu.Lock()
-		if p.why != nil {
+		switch {
+		case p.why != nil:
 			lacking = append(lacking, p.name+": "+p.why.Error())
+		case p.home == "":
+			lacking = append(lacking, p.name+" is not in yet")
 		}
 		for _, f := range feeds {
 			if s := p.feeds[f]; s == nil || time.Since(s.last) > within {

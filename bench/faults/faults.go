@@ -39,32 +39,32 @@ type scene struct {
 
 // faults are all that `make faults` tries, in this order.
 var faults = []fault{
-	{name: "drain of a node, room elsewhere", used: 1, spare: 1, rooms: 2, moves: true, ends: 1, still: 2 * time.Second,
+	{name: "drain of a node, room elsewhere", used: 1, spare: 1, rooms: 4, moves: true, ends: 1, still: 2 * time.Second,
 		strike: func(ctx context.Context, s *scene) error { return s.drainAll(ctx, 1) }},
-	{name: "two drains at once", used: 2, spare: 1, rooms: 1, moves: true, ends: 2, still: 2 * time.Second,
+	{name: "two drains at once", used: 2, spare: 1, rooms: 2, moves: true, ends: 2, still: 2 * time.Second,
 		strike: func(ctx context.Context, s *scene) error { return s.drainAll(ctx, 2) }},
-	{name: "kill -9 of one node of three", used: 3, rooms: 1, moves: true, ends: 1, still: 10 * time.Second,
+	{name: "kill -9 of one node of three", used: 3, rooms: 2, moves: true, ends: 1, still: 10 * time.Second,
 		strike: func(_ context.Context, s *scene) error {
 			s.struck = ids(s.used[:1])
 			return s.signal(s.used[0], syscall.SIGKILL)
 		}},
-	{name: "new home killed during a move", used: 1, spare: 2, rooms: 1, moves: true, ends: 2, still: 10 * time.Second, strike: killTheNewHome},
-	{name: "host goes silent (SIGSTOP)", used: 1, spare: 1, rooms: 1, moves: true, ends: 1, still: 10 * time.Second,
+	{name: "new home killed during a move", used: 1, spare: 2, rooms: 2, moves: true, ends: 2, still: 10 * time.Second, strike: killTheNewHome},
+	{name: "host goes silent (SIGSTOP)", used: 1, spare: 1, rooms: 2, moves: true, ends: 1, still: 10 * time.Second,
 		strike: func(_ context.Context, s *scene) error {
 			s.struck = ids(s.used)
 			return s.signal(s.used[0], syscall.SIGSTOP)
 		}},
-	{name: "gateway down", used: 2, rooms: 1, still: 2 * time.Second, strike: func(ctx context.Context, s *scene) error {
+	{name: "gateway down", used: 2, rooms: 2, still: 2 * time.Second, strike: func(ctx context.Context, s *scene) error {
 		return s.during(ctx, s.gateway(ctx, true), func() error { return s.gateway(ctx, false) })
 	}},
-	{name: "store down (SIGSTOP)", used: 2, rooms: 1, still: 2 * time.Second, strike: func(ctx context.Context, s *scene) error {
+	{name: "store down (SIGSTOP)", used: 2, rooms: 2, still: 2 * time.Second, strike: func(ctx context.Context, s *scene) error {
 		pid, err := s.storeProcess()
 		if err == nil {
 			err = s.send(pid, syscall.SIGSTOP)
 		}
 		return s.during(ctx, err, func() error { s.thaw(); return nil })
 	}},
-	{name: "control plane stopped (SIGSTOP)", used: 2, rooms: 1, still: 2 * time.Second, strike: func(ctx context.Context, s *scene) error {
+	{name: "control plane stopped (SIGSTOP)", used: 2, rooms: 2, still: 2 * time.Second, strike: func(ctx context.Context, s *scene) error {
 		return s.during(ctx, s.send(s.PID(), syscall.SIGSTOP), func() error { s.thaw(); return nil })
 	}},
 }
@@ -107,13 +107,13 @@ func killTheNewHome(ctx context.Context, s *scene) error {
 	}
 }
 
-// during waits for the outage that has begun, lets somebody join meanwhile, and
-// ends it.
+// during waits for the outage that has begun, lets somebody join a room meanwhile,
+// and ends it.
 func (s *scene) during(ctx context.Context, began error, end func() error) error {
 	if began != nil {
 		return began
 	}
-	if err := s.bring(s.people, s.crowd.people[0].room, 1, nil); err != nil {
+	if err := s.bring(s.people, "late", 1, nil); err != nil {
 		return err
 	}
 	if err := wait(ctx, s.outage); err != nil {

@@ -28,6 +28,7 @@ func TestFaults(t *testing.T) {
 			if f.name == "control plane stopped (SIGSTOP)" {
 				outage = 10 * time.Second // every lease ends meanwhile
 			}
+			f.rooms = 1
 			r, err := f.try(t.Context(), on, people, outage)
 			if err != nil {
 				t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 )
 
 func main() {
-	size := flag.Int("people", 10, "how many people are in a `room`")
+	size := flag.Int("people", 5, "how many people are in a `room`")
 	outage := flag.Duration("outage", 15*time.Second, "how `long` parts of the control plane are away")
 	only := flag.String("only", "", "try only faults whose name has this `text`")
 	logs := flag.String("logs", "", "`folder` for the stack's logs, which are not kept otherwise")
@@ -36,7 +36,7 @@ func run(ctx context.Context, size int, outage time.Duration, only, logs string)
 	if logs != "" {
 		env = append(env, "LOG_DIR="+logs)
 	}
-	on, err := start(ctx, ".", 3*size, io.Discard, env...)
+	on, err := start(ctx, ".", 8*size, io.Discard, env...)
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,8 @@ export const rejoinPatienceMs = 180_000;
 /** How many people a second may come back: the gateway takes 500 new sockets a second in all. */
 export const comebacksPerSecond = 400;
 
+/** How many further tries of somebody whom a node does not answer are made as soon as they are welcome. */
+const promptTries = 2;
 const firstBackoffMs = 250;
 const maxBackoffMs = 8_000;
 
@@ -38,6 +40,8 @@ export function retryDelay(f: Failure, random: number): number | undefined {
   if (f.elapsedMs + f.retryAfterMs > patience) return undefined;
   const crowdMs = (f.ahead + random * f.crowd) * (1000 / comebacksPerSecond);
   if (f.tries === 0 && f.rejoining) return f.retryAfterMs + crowdMs;
+  // Who cannot reach the room's node asks again just when it may: all that is missing may be that others say the same.
+  if (f.rejoining && f.code === "node_unreachable" && f.retryAfterMs > 0 && f.tries <= promptTries) return f.retryAfterMs + crowdMs;
   const backoff = Math.min(maxBackoffMs, firstBackoffMs * 2 ** f.tries);
   return f.retryAfterMs + Math.max(crowdMs, (0.5 + random / 2) * backoff);
 }

@@ -39,6 +39,11 @@ describe("reconnect policy", () => {
       }
     }
   });
+  test("who cannot reach the room's node asks again just when it may, twice, and then backs off", () => {
+    const unreachable: Failure = { ...failure, code: "node_unreachable", retryAfterMs: 300, rejoining: true };
+    const delays = [1, 2, 3].map((tries) => retryDelay({ ...unreachable, tries }, 0.999) ?? -1);
+    assert.ok(delays[0] !== undefined && delays[0] < 310 && delays[1] === delays[0] && (delays[2] ?? 0) > 1_000, String(delays));
+  });
   test("a thousand people who lose a node come back at no more than the planned rate", () => {
     const people = 1_000;
     const arrivals = Array.from({ length: people }, (_, i) =>

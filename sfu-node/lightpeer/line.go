@@ -136,7 +136,7 @@ func recovered(old *line, why error) bool {
 // delay is how long to wait before an attempt.
 func delay(tries int, after time.Duration, crowd int) time.Duration {
 	spread := time.Duration(rand.Float64() * float64(crowd) * float64(backEach))
-	if tries == 0 {
+	if tries == 0 || after > 0 && tries <= promptTries {
 		return after + spread
 	}
 	backoff := min(backoffMost, backoffFirst<<min(tries, 8))

@@ -40,6 +40,7 @@ const (
 	settleSilent  = 3 * time.Second // beside an old home that shows no life
 	settleLook    = 30 * time.Millisecond
 	backEach      = time.Second / 400
+	promptTries   = 2
 	backoffFirst  = 250 * time.Millisecond
 	backoffMost   = 8 * time.Second
 	attemptWithin = 25 * time.Second
