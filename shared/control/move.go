@@ -34,6 +34,22 @@ func (who seeker) follow(prev room.Participant) (held room.Held, err error) {
 	return room.Held{}, events.Errorf(events.CodeReplaced, "the same participant connected from elsewhere")
 }
 
+// unforgotten is the seat that somebody continues of whom nothing is known any
+// more: the new home died, and what was known went with the seat there. Its only
+// other seat is the one it comes from, which must not be taken for one that an
+// earlier session has left behind.
+func (s Seating) unforgotten(who seeker) room.Held {
+	var held room.Held
+	for _, b := range s.Blocks {
+		v := s.node(b.Node)
+		rev, sits := b.Members[who.Key]
+		if sits && rev > held.Revision && v != nil && v.Node.State.Living() && v.Node.Generation == b.Generation {
+			held = room.Held{Session: who.From, Revision: rev, Block: b.Index, Role: b.Role}
+		}
+	}
+	return held
+}
+
 // settleHeld notes what is held of p, once p's new block is known. A held seat in
 // the same block is no other seat: there, the node keeps both connections.
 func settleHeld(p *room.Participant, held room.Held) {

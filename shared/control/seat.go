@@ -129,6 +129,9 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	if err != nil {
 		return seated{}, err
 	}
+	if prev.Revision == 0 && who.From != "" {
+		held = s.unforgotten(who)
+	}
 	s, first, err := s.splits(who, now, set)
 	if err != nil {
 		return seated{}, err

@@ -7,6 +7,7 @@ import (
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
+	"github.com/spillway-sfu/spillway/shared/step"
 )
 
 // follows makes a person's next session join, which names the one before and
@@ -226,4 +227,55 @@ func TestDrainOfAnUnknownNode(t *testing.T) {
 	l := newLab(t, 5)
 	_, err := l.Drain(t.Context(), "n-none", "a test")
 	l.refused(err, events.CodeNotFound)
+}
+
+// The new home dies and takes with it what was known of those who moved there:
+// their old connections are not taken for leftovers.
+func TestANewHomeThatDiesCostsNobodyTheOldOne(t *testing.T) {
+	l := newLab(t, 4)
+	ann, bob := someone("ann", "r"), someone("bob", "r")
+	n, a := l.settles(ann)
+	l.admit(bob, n)
+	m := l.second(n)
+	l.drains(n)
+	l.take(n.connection, events.ToNode)
+	l.follows(ann, "session-ann-2")
+	l.answers(m)
+	l.inbox(ann)
+	var told []events.Message
+	l.heard = func(_ node, message events.Message) { told = append(told, message) }
+	for range 30 { // long enough for the node to be given up, and its blocks with it
+		l.after(9*time.Second, n)
+		l.sweep()
+		l.answers(n)
+	}
+	items, err := l.World.Store.Get(t.Context(), true, step.ParticipantKey{Room: "r", Key: ann.caller.Key})
+	if err != nil || len(items.Participants) != 0 {
+		t.Fatalf("ann is still known: %+v, %v", items.Participants, err)
+	}
+	told = nil
+	third := l.follows(ann, "session-ann-3", m)
+	l.capacity()
+	living := l.EC2.Living()
+	k := l.boots(living[len(living)-1], "boot-one")
+	l.capacity()
+	l.follows(ann, third.session, m)
+	if offers := l.answers(k); len(offers) != 1 || offers[0].Session != third.session {
+		t.Fatalf("offers %+v", offers)
+	}
+	l.answers(n)
+	for _, message := range told {
+		if r, ok := message.(events.Remove); ok {
+			t.Errorf("the old home is told %+v", r)
+		}
+	}
+	if got := l.seats()["r"]; got != 3 {
+		t.Errorf("%d seats while ann moves, want 3", got)
+	}
+	if err := l.left(n, ann, a.Revision); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.seats()["r"]; got != 2 {
+		t.Errorf("%d seats after the move, want 2", got)
+	}
 }
