@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pion/dtls/v3"
@@ -16,18 +15,6 @@ import (
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/sfu-node/lightpeer"
-)
-
-const (
-	framesPerSecond = 30
-	packetsPerFrame = 5
-	// bodyBytes makes RTP payloads of 1,200 bytes; as browsers split frames, some
-	// have one byte more.
-	bodyBytes = 1200 - descriptor
-	// descriptor is VP8's, with 15-bit picture id, TL0PICIDX and TID.
-	descriptor = 6
-	// stampAt is where a body says who sent what when, behind a frame's header.
-	stampAt = descriptor + 10
 )
 
 // generator is one row's peers.
@@ -62,17 +49,19 @@ func newGenerator(ctx context.Context, s server, profile string, l load) (*gener
 		}
 		p.client = client
 		g.publishers = append(g.publishers, p)
-		err = client.Send(events.Tracks{Header: events.Head(events.ActionTracks), Revision: 1, Tracks: []events.Track{{Source: events.Camera, Width: 1280, Height: 720}}})
+		err = client.Send(events.Tracks{Header: events.Head(events.ActionTracks), Revision: 1, Tracks: l.kind.tracks()})
 		if err != nil {
 			return g, err
 		}
-		g.running.Add(1)
-		go g.publish(p, time.Duration(i)*time.Second/framesPerSecond/time.Duration(l.publishers))
+		share := float64(i) / float64(l.publishers)
+		for _, flow := range l.kind.flows() {
+			g.running.Go(func() { g.publish(p, flow, share) })
+		}
 	}
 	time.Sleep(time.Second) // the SFU learns of the tracks
 	before := residentKB(s.pid())
 	for i := range l.subscribers {
-		if err := g.subscribe(ctx, s, i, l.publishers, suite); err != nil {
+		if err := g.subscribe(ctx, s, i, l, suite); err != nil {
 			return g, err
 		}
 	}
@@ -86,13 +75,16 @@ func newGenerator(ctx context.Context, s server, profile string, l load) (*gener
 }
 
 // subscribe adds a subscriber; the first one is the watcher.
-func (g *generator) subscribe(ctx context.Context, s server, i, publishers int, suite dtls.SRTPProtectionProfile) error {
+func (g *generator) subscribe(ctx context.Context, s server, i int, l load, suite dtls.SRTPProtectionProfile) error {
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return err
 	}
 	_ = conn.SetReadBuffer(4 << 20)
-	opt := lightpeer.Options{Loopback: true, Audio: 1, Video: publishers, Profile: suite, Socket: conn, Content: i > 0}
+	opt := lightpeer.Options{Loopback: true, Audio: 1, Video: l.publishers, Profile: suite, Socket: conn, Content: i > 0}
+	if l.kind == gallery {
+		opt.Audio = l.publishers
+	}
 	if i == 0 {
 		opt.OnPacket = g.watcher.take
 	}
@@ -157,59 +149,6 @@ func (g *generator) take(pid int) count {
 		c.sent += p.sent.Load()
 	}
 	return c
-}
-
-// publisher sends frames of five packets at once, 30 times a second.
-type publisher struct {
-	client *lightpeer.Client
-	number uint32
-	key    atomic.Bool
-	sent   atomic.Int64
-}
-
-func (g *generator) publish(p *publisher, offset time.Duration) {
-	defer g.running.Done()
-	camera := p.client.Camera("f")
-	body := make([]byte, descriptor+bodyBytes+1)
-	next := time.Now().Add(offset)
-	start := next
-	for n, number := uint16(1), uint32(0); ; n++ {
-		select {
-		case <-g.stopping:
-			return
-		case <-time.After(time.Until(next)):
-		}
-		next = next.Add(time.Second / framesPerSecond)
-		key := p.key.Swap(false) || n == 1
-		for i := range packetsPerFrame {
-			number++
-			size := descriptor + bodyBytes
-			if i >= packetsPerFrame/2 {
-				size++
-			}
-			head(body, n, i == 0, key)
-			binary.BigEndian.PutUint32(body[stampAt:], p.number)
-			binary.BigEndian.PutUint32(body[stampAt+4:], number)
-			binary.BigEndian.PutUint64(body[stampAt+8:], uint64(time.Now().UnixNano()))
-			if camera.Write(body[:size], uint32(time.Since(start)*90/time.Millisecond), i == packetsPerFrame-1, 0) == nil {
-				p.sent.Add(1)
-			}
-		}
-	}
-}
-
-// head writes a payload descriptor (RFC 7741, section 4.2) and the begin of a
-// frame.
-func head(b []byte, picture uint16, start, key bool) {
-	b[0] = 0x80
-	if start {
-		b[0] |= 0x10
-	}
-	b[1], b[2], b[3], b[4], b[5] = 0xe0, 0x80|byte(picture>>8&0x7f), byte(picture), byte(picture), 0
-	b[6] = 1
-	if key {
-		b[6] = 0
-	}
 }
 
 // watcher looks at everything that the unfiltered subscriber gets.

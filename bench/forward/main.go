@@ -31,6 +31,7 @@ import (
 // load is one row's traffic.
 type load struct {
 	publishers, subscribers int
+	kind                    traffic
 }
 
 // result is one row, as results.json has it.
@@ -39,6 +40,7 @@ type result struct {
 	Publishers  int     `json:"publishers"`
 	Subscribers int     `json:"subscribers"`
 	SRTP        string  `json:"srtp"`
+	Traffic     traffic `json:"traffic,omitempty"`
 	CPU         spread  `json:"us_per_packet"`
 	Memory      float64 `json:"kb_per_subscriber"`
 	Loss        float64 `json:"loss"`
@@ -58,7 +60,7 @@ type delay struct {
 
 // goals are those of the project in µs per packet, by publishers × subscribers.
 var goals = map[load]string{
-	{1, 100}: "≤ 6, then 4", {4, 50}: "≤ 4, then 2.7", {4, 100}: "≤ 3.3, then 2.4", {8, 100}: "≤ 2.5, then 2",
+	{1, 100, frames}: "≤ 6, then 4", {4, 50, frames}: "≤ 4, then 2.7", {4, 100, frames}: "≤ 3.3, then 2.4", {8, 100, frames}: "≤ 2.5, then 2",
 }
 
 func main() {
@@ -66,7 +68,7 @@ func main() {
 		servePlain()
 		return
 	}
-	rows := flag.String("rows", "1x20,1x50,1x100,4x50,4x100,8x100,16x100", "publishers x subscribers, separated by commas")
+	rows := flag.String("rows", "1x20,1x50,1x100,4x50,4x100,8x100,16x100,4x50 paced,9x50 gallery", "publishers x subscribers, separated by commas, with the traffic: none, paced or gallery")
 	only := flag.String("sfu", "spillway,pion", "which SFUs to measure")
 	profiles := flag.String("srtp", "gcm,cm", "SRTP profiles, for each SFU")
 	windows := flag.Int("windows", 5, "windows of two seconds to measure")
@@ -78,7 +80,7 @@ func main() {
 		fail(err)
 	}
 	var results []result
-	fmt.Printf("%-9s %-4s %-8s %26s %8s %7s %15s  %s\n", "SFU", "SRTP", "load", "µs/packet min median max", "KB/sub", "loss", "delay p50 p99", "goal (µs)")
+	fmt.Printf("%-9s %-4s %-12s %26s %8s %7s %15s  %s\n", "SFU", "SRTP", "load", "µs/packet min median max", "KB/sub", "loss", "delay p50 p99", "goal (µs)")
 	for _, row := range strings.Split(*rows, ",") {
 		l, err := parseLoad(row)
 		if err != nil {
@@ -88,7 +90,7 @@ func main() {
 			for _, profile := range strings.Split(*profiles, ",") {
 				r, err := measure(start(sfu, *record, *served), sfu, profile, l, *windows)
 				if err != nil {
-					fmt.Printf("%-9s %-4s %-8s %v\n", sfu, profile, row, err)
+					fmt.Printf("%-9s %-4s %-12s %v\n", sfu, profile, row, err)
 					continue
 				}
 				results = append(results, r)
@@ -117,23 +119,33 @@ func fail(err error) {
 	os.Exit(1)
 }
 
+// String is the row as -rows takes it.
+func (l load) String() string {
+	return strings.TrimSpace(fmt.Sprintf("%dx%d %s", l.publishers, l.subscribers, l.kind))
+}
+
 func parseLoad(row string) (load, error) {
-	a, b, ok := strings.Cut(row, "x")
+	size, kind, _ := strings.Cut(row, " ")
+	a, b, ok := strings.Cut(size, "x")
 	publishers, err := strconv.Atoi(a)
 	subscribers, err2 := strconv.Atoi(b)
 	if !ok || err != nil || err2 != nil || publishers < 1 || publishers > 40 || subscribers < 1 {
 		return load{}, fmt.Errorf("-rows: %q is not publishers x subscribers", row)
 	}
-	return load{publishers, subscribers}, nil
+	l := load{publishers, subscribers, traffic(kind)}
+	if l.kind != frames && l.kind != paced && l.kind != gallery {
+		return load{}, fmt.Errorf("-rows: there is no traffic %q", kind)
+	}
+	return l, nil
 }
 
 func print(r result) {
-	l := load{r.Publishers, r.Subscribers}
+	l := load{r.Publishers, r.Subscribers, r.Traffic}
 	goal := ""
 	if r.SFU == "spillway" && r.SRTP == "gcm" {
 		goal = goals[l]
 	}
-	fmt.Printf("%-9s %-4s %-8s %8.2f %8.2f %8.2f %8.0f %6.2f%% %7.2f %7.2f  %s\n", r.SFU, r.SRTP, fmt.Sprintf("%dx%d", l.publishers, l.subscribers),
+	fmt.Printf("%-9s %-4s %-12s %8.2f %8.2f %8.2f %8.0f %6.2f%% %7.2f %7.2f  %s\n", r.SFU, r.SRTP, l,
 		r.CPU.Min, r.CPU.Median, r.CPU.Max, r.Memory, 100*r.Loss, r.Delay.P50, r.Delay.P99, goal)
 }
 
@@ -171,7 +183,7 @@ func start(sfu, record, profiles string) func() (server, error) {
 
 // measure runs one SFU under one load.
 func measure(begin func() (server, error), sfu, profile string, l load, windows int) (r result, err error) {
-	r = result{SFU: sfu, SRTP: profile, Publishers: l.publishers, Subscribers: l.subscribers}
+	r = result{SFU: sfu, SRTP: profile, Publishers: l.publishers, Subscribers: l.subscribers, Traffic: l.kind}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	s, err := begin()
