@@ -88,14 +88,16 @@ func (w *watch) launches(c sim.Contents, l fleet.Launch) {
 	}
 }
 
-// lost: when most nodes have lost their leases, the fault is the control
+// lost: when most nodes have lost their leases together, the fault is the control
 // plane's, and none of them that runs is given up.
 func (w *watch) lost(c sim.Contents, id room.NodeID) {
 	living, ended := 0, 0
+	at := fleet.View{Node: c.Nodes[id], Beat: c.Beats[id]}.LeaseEnds()
 	for other, n := range c.Nodes {
 		if n.State.Living() || other == id {
 			living++
-			if !(fleet.View{Node: n, Beat: c.Beats[other]}).Alive(w.t.now()) {
+			v := fleet.View{Node: n, Beat: c.Beats[other]}
+			if !v.Alive(w.t.now()) && v.LeaseEnds().Sub(at).Abs() < 2*fleet.LeaseLasts && w.t.now().Sub(at) < 9*time.Minute {
 				ended++
 			}
 		}
