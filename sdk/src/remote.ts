@@ -195,6 +195,11 @@ export class RemoteParticipant extends Participant<RemoteTrackPublication> {
     return new Date(this.#member.joinedMs);
   }
 
+  /** False while the nodes of the room cannot reach this participant's: nothing of it comes, and it may soon be gone or back from elsewhere. */
+  get isReachable(): boolean {
+    return !this.#member.unreachable;
+  }
+
   /** @internal Makes the publications what the roster says. */
   update(member: Member): PublicationChanges {
     const changes: PublicationChanges = { published: [], unpublished: [], muted: [], unmuted: [] };
