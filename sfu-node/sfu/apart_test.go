@@ -210,3 +210,46 @@ func TestLatencyThroughPipes(t *testing.T) {
 		}
 	}
 }
+
+// Of a node with more microphones than anybody has streams only the loudest may be
+// asked for, and whoever begins to speak is among them.
+func TestOnlyTheLoudestCross(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	r := newRoom(w.SFU, "crowded")
+	defer r.stopping.Do(func() { close(r.stop) })
+	n := &neighbour{node: "node-2"}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	speak := func(who string) {
+		now := w.now()
+		for i := range 100 {
+			r.detector.Observe(who, 20, now+time.Duration(i)*20*time.Millisecond)
+		}
+		r.detector.Tick(now + 2*time.Second)
+	}
+	for i := range 3 * events.MaxAudioStreams {
+		identity := fmt.Sprintf("person %02d", i)
+		pub := &publication{identity: identity, source: events.Microphone}
+		r.list(pub, events.Track{Source: events.Microphone})
+	}
+	last := fmt.Sprintf("person %02d", 3*events.MaxAudioStreams-1)
+	if got := r.loudestFor(n); len(got) != events.MaxAudioStreams || slices.Contains(got, last) {
+		t.Fatalf("before anybody speaks, %d may be asked for: %v", len(got), got)
+	}
+	speak(last)
+	if got := r.loudestFor(n); len(got) != events.MaxAudioStreams || !slices.Contains(got, last) {
+		t.Errorf("after %s spoke, %d may be asked for: %v", last, len(got), got)
+	}
+	// What a neighbour's own people say is not told back to it.
+	for _, pub := range r.listed {
+		pub.far = &far{room: r, via: n}
+	}
+	n.loudest = map[string]bool{last: true}
+	if got := r.loudestFor(n); len(got) > 0 {
+		t.Errorf("back go %v", got)
+	}
+	if audio, _ := r.candidates(); len(audio) != 1 || audio[0].identity != last {
+		t.Errorf("%d of the neighbour's microphones are for receivers", len(audio))
+	}
+}
