@@ -88,9 +88,16 @@ type Estimator struct {
 	probedAt  time.Duration
 }
 
-// New makes an estimator.
-func New() *Estimator {
+// mostStart bounds what is believed without having been measured here.
+const mostStart = 8_000_000
+
+// New makes an estimator. known is what the way was found to carry shortly before,
+// from elsewhere, or 0: a fifth less of it is believed until the first feedback.
+func New(known int64) *Estimator {
 	e := &Estimator{rate: StartRate}
+	if known > 0 {
+		e.rate = float64(max(LeastRate, min(known/5*4, mostStart)))
+	}
 	e.probe.saved = firstSavings
 	e.delay.reset()
 	return e
@@ -212,7 +219,7 @@ func (e *Estimator) OnReport(fractionLost uint8, at time.Duration) {
 // nothing at all: then nothing is known.
 func (e *Estimator) Estimate(at time.Duration) (bps int64, ok bool) {
 	if !e.informed {
-		return StartRate, false
+		return int64(e.rate), false
 	}
 	rate := e.rate
 	// Who is sent nothing has nothing to say.

@@ -148,7 +148,7 @@ func TestSequenceNumbersAndClocksMayWrap(t *testing.T) {
 
 func TestMalformedFeedbackIsRefused(t *testing.T) {
 	good := encodeFeedback(t, []arrival{{1, time.Second}, {2, time.Second + time.Millisecond}, {5, time.Second + 90*time.Millisecond}}, 1, 0)
-	e := New()
+	e := New(0)
 	e.OnSent(1, 100, time.Second)
 	if !e.OnFeedback(good, time.Second) {
 		t.Fatal("well-formed feedback was refused")
@@ -182,7 +182,7 @@ func FuzzFeedback(f *testing.F) {
 	f.Add(encodeFeedback(f, []arrival{{1, time.Second}, {2, time.Second + time.Millisecond}, {9, time.Second + 90*time.Millisecond}}, 1, 0))
 	f.Add([]byte{0x8f, 205, 0, 5, 0, 0, 0, 1, 0, 0, 0, 2, 0, 1, 0, 3, 0, 0, 1, 0, 0x20, 0x03, 4, 4, 4, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		e := New()
+		e := New(0)
 		for seq := range uint16(300) {
 			e.OnSent(seq, 1200, time.Duration(seq)*time.Millisecond)
 		}
@@ -226,7 +226,7 @@ func BenchmarkFeedback(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		b.StopTimer()
-		e := New()
+		e := New(0)
 		for seq := range uint16(64 * each) {
 			e.OnSent(seq, 1200, time.Duration(seq)*2*time.Millisecond)
 		}
@@ -239,7 +239,7 @@ func BenchmarkFeedback(b *testing.B) {
 }
 
 func TestNothingAllocates(t *testing.T) {
-	e := New()
+	e := New(0)
 	raw := encodeFeedback(t, []arrival{{1, time.Second}, {2, time.Second + time.Millisecond}, {9, time.Second + 90*time.Millisecond}}, 1, 0)
 	if n := testing.AllocsPerRun(100, func() {
 		for seq := range uint16(10) {
@@ -273,5 +273,13 @@ func TestWhoIsSentNothingNeedNotReport(t *testing.T) {
 	}
 	if got, _ := c.est.Estimate(later + 10*time.Second); got >= before/2 {
 		t.Errorf("ten seconds without an answer: %d, it was %d", got, before)
+	}
+}
+
+func TestWhatWasFoundElsewhereIsMostlyBelieved(t *testing.T) {
+	for known, want := range map[int64]int64{0: StartRate, 5_000_000: 4_000_000, 10_000: LeastRate, 1 << 40: mostStart} {
+		if got, ok := New(known).Estimate(time.Hour); ok || got != want {
+			t.Errorf("of %d, %d is believed, want %d", known, got, want)
+		}
 	}
 }

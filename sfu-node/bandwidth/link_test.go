@@ -80,7 +80,7 @@ func newCall(t *testing.T, l link, layers ...int64) *call {
 	if l.buffer == 0 {
 		l.buffer = 400 * time.Millisecond
 	}
-	return &call{t: t, link: l, layers: layers, est: New(), layer: -1, now: time.Hour}
+	return &call{t: t, link: l, layers: layers, est: New(0), layer: -1, now: time.Hour}
 }
 
 func (c *call) send(size int) {

@@ -59,6 +59,18 @@ func (p *Peer) budget(now time.Duration) int64 {
 	return max(1, budget-p.sound()-slackKbps)
 }
 
+// carries is how many kbit/s p's way was found to carry; 0 is not known.
+func (p *Peer) carries() int64 {
+	e := &p.egress
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	rate, known := e.watch.Estimate(p.sfu.now())
+	if !known {
+		return 0
+	}
+	return rate / 1000
+}
+
 // sound is how many kbit/s p's sound takes.
 func (p *Peer) sound() (kbps int64) {
 	any := false

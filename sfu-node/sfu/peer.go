@@ -94,7 +94,7 @@ func newPeer(s *SFU, o events.Offer) *Peer {
 		person: o.Person, profile: o.Profile, session: o.Session, from: o.From, revision: o.Revision,
 		offer: o.Offer, media: o.Media,
 		sources: map[string]events.Source{}, pubs: map[events.Source]*publication{},
-		egress: egress{watch: bandwidth.New()},
+		egress: egress{watch: bandwidth.New(o.ReceiveKbps * 1000)},
 		kick:   make(chan struct{}, 1), nudge: make(chan struct{}, 1), done: make(chan struct{}), ssrc: rand.Uint32(),
 	}
 }

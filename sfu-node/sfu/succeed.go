@@ -223,7 +223,7 @@ func (s *SFU) Move(room string, keys []string) {
 	}
 	s.mu.Unlock()
 	for _, p := range peers {
-		p.control.send(events.Move{Header: events.Head(events.ActionMove)})
+		p.control.send(events.Move{Header: events.Head(events.ActionMove), ReceiveKbps: p.carries()})
 	}
 	s.log.Info("participants are asked to move", "room", room, "people", len(peers))
 }
