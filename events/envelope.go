@@ -97,10 +97,10 @@ var borders = map[Border]struct {
 		ActionModerated: Moderated{}, ActionRole: Recast{}, ActionMute: MuteTracks{}, ActionEnd: End{}, ActionError: Error{}}},
 	FromSDK: {MaxChannel, map[Action]Message{
 		ActionTracks: Tracks{}, ActionWant: Want{}, ActionPing: Ping{}, ActionResync: Resync{}, ActionGoodbye: Goodbye{},
-		ActionModerate: Moderate{}}},
+		ActionModerate: Moderate{}, ActionData: Data{}}},
 	ToSDK: {MaxChannel, map[Action]Message{
 		ActionSnapshot: Snapshot{}, ActionDelta: Delta{}, ActionStreams: Streams{}, ActionSpeakers: Speakers{}, ActionLayers: Layers{},
-		ActionPong: Pong{}, ActionMove: Move{}, ActionClosing: Closing{}, ActionModerated: Done{}, ActionMute: Muted{}, ActionError: Error{}}},
+		ActionPong: Pong{}, ActionMove: Move{}, ActionClosing: Closing{}, ActionModerated: Done{}, ActionMute: Muted{}, ActionData: DataFrom{}, ActionError: Error{}}},
 	FromBus: {MaxMessage, map[Action]Message{ActionSweep: Sweep{}, ActionCapacity: CapacityRequested{}}},
 }
 

@@ -57,6 +57,7 @@ const (
 
 	// Spillway is at fault, or busy.
 	CodeNodeUnreachable Code = "node_unreachable" // retry
+	CodeRateLimited     Code = "rate_limited"     // retry: the sender sends more than it may
 	CodeBusy            Code = "busy"             // retry
 	CodeInternal        Code = "internal"         // retry: details are in the log only
 )
@@ -65,7 +66,7 @@ const (
 // change by whoever sent it.
 func (c Code) Retryable() bool {
 	switch c {
-	case CodeNoCapacity, CodeNodeGone, CodeNodeUnreachable, CodeBusy, CodeInternal:
+	case CodeNoCapacity, CodeNodeGone, CodeNodeUnreachable, CodeRateLimited, CodeBusy, CodeInternal:
 		return true
 	}
 	return false

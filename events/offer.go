@@ -52,6 +52,8 @@ type Person struct {
 	Sources []Source `json:"sources,omitempty"`
 	// Admin may mute, remove and promote others.
 	Admin bool `json:"admin,omitempty"`
+	// NoData forbids to send [Data].
+	NoData bool `json:"noData,omitempty"`
 }
 
 // MayPublish reports whether role and sources let the person publish s.

@@ -28,6 +28,7 @@ const (
 	ctxPublish  = "publish"
 	ctxSources  = "sources" // separated by commas; none means any
 	ctxAdmin    = "admin"
+	ctxNoData   = "noData"
 	ctxNode     = "node"
 	ctxRefusal  = "refusal"
 	ctxText     = "refusalText"
@@ -43,7 +44,7 @@ func ParticipantContext(c token.Claims) map[string]any {
 		sources[i] = string(s)
 	}
 	return map[string]any{ctxKind: kindParticipant, ctxIdentity: c.Identity, ctxName: c.Name, ctxRoom: c.Room, ctxMetadata: c.Metadata,
-		ctxPublish: flag(c.CanPublish), ctxSources: strings.Join(sources, ","), ctxAdmin: flag(c.Admin)}
+		ctxPublish: flag(c.CanPublish), ctxSources: strings.Join(sources, ","), ctxAdmin: flag(c.Admin), ctxNoData: flag(!c.CanPublishData && !c.Admin)}
 }
 
 // NodeContext is the authorizer's context for a node token.
@@ -101,6 +102,7 @@ func NewCall(r lambda.APIGatewayWebsocketProxyRequest, root token.Root) Call {
 	}
 	c.Caller.Room, c.Caller.Identity, c.Caller.Name = room.Name(get(ctxRoom)), get(ctxIdentity), get(ctxName)
 	c.Caller.Metadata, c.Caller.MayPublish, c.Caller.Admin = get(ctxMetadata), get(ctxPublish) != "", get(ctxAdmin) != ""
+	c.Caller.NoData = get(ctxNoData) != ""
 	if sources := get(ctxSources); sources != "" {
 		for s := range strings.SplitSeq(sources, ",") {
 			c.Caller.Sources = append(c.Caller.Sources, events.Source(s))

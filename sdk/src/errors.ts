@@ -21,7 +21,7 @@ export type LocalCode =
 export type ErrorCode = Code | LocalCode;
 
 const retryableCodes: ReadonlySet<string> = new Set<ErrorCode>([
-  "no_capacity", "node_gone", "node_unreachable", "busy", "internal", "network",
+  "no_capacity", "node_gone", "node_unreachable", "rate_limited", "busy", "internal", "network",
 ]);
 
 /** Codes with which a session ends in good order, as opposed to failing. */

@@ -64,6 +64,7 @@ export const toClientActions = [
 
 /** What the SDK may send over the data channel. */
 export type FromSDK =
+  | Data
   | Goodbye
   | Moderate
   | Ping
@@ -73,6 +74,7 @@ export type FromSDK =
 
 /** The actions of FromSDK. */
 export const fromSDKActions = [
+  "data",
   "goodbye",
   "moderate",
   "ping",
@@ -84,6 +86,7 @@ export const fromSDKActions = [
 /** What the SDK may receive over the data channel. */
 export type ToSDK =
   | Closing
+  | DataFrom
   | Delta
   | Error
   | Layers
@@ -98,6 +101,7 @@ export type ToSDK =
 /** The actions of ToSDK. */
 export const toSDKActions = [
   "closing",
+  "data",
   "delta",
   "error",
   "layers",
@@ -229,6 +233,17 @@ export interface Waiting {
   stage: WaitStage;
 }
 
+/** Data is a message of the application to others in the room. */
+export interface Data {
+  action: "data";
+  v: typeof Version;
+  /** To are the identities it is for; none means everybody else. */
+  to?: string[];
+  topic?: string;
+  /** Payload is in base64, with padding (RFC 4648, section 4). */
+  payload: string;
+}
+
 /** Goodbye leaves the room; the node frees the seat at once. */
 export interface Goodbye {
   action: "goodbye";
@@ -298,6 +313,15 @@ export interface Closing {
   v: typeof Version;
   code: Code;
   text?: string;
+}
+
+/** DataFrom is a message of somebody's application. */
+export interface DataFrom {
+  action: "data";
+  v: typeof Version;
+  from: string;
+  topic?: string;
+  payload: string;
 }
 
 /**
@@ -486,6 +510,8 @@ export type Code =
   | "unknown_participant"
   /** retry */
   | "node_unreachable"
+  /** retry: the sender sends more than it may */
+  | "rate_limited"
   /** retry */
   | "busy"
   /** retry: details are in the log only */

@@ -72,6 +72,7 @@ const toSDK: Checks<events.ToSDK> = {
   move: object<events.Move>({ action: oneOf("move"), v, receiveKbps: optional(integer) }),
   closing: object<events.Closing>({ action: oneOf("closing"), v, code, text: optional(string) }),
   moderated: object<events.Done>({ action: oneOf("moderated"), v, id: string, moving: optional(flag) }),
+  data: object<events.DataFrom>({ action: oneOf("data"), v, from: string, topic: optional(string), payload: string }),
   mute: object<events.Muted>({ action: oneOf("mute"), v, sources: arrayOf(source) }),
   error,
 };

@@ -62,7 +62,8 @@ type Client struct {
 	pc    *webrtc.PeerConnection
 	dc    *webrtc.DataChannel
 	pulse *webrtc.DataChannel
-	mux   ice.UDPMux // nil without a socket of its own
+	data  [2]*webrtc.DataChannel // reliable, lossy
+	mux   ice.UDPMux             // nil without a socket of its own
 	media events.Media
 
 	mic         *Sender
@@ -145,6 +146,9 @@ func (c *Client) layOut() error {
 		return fmt.Errorf("add pulse channel: %w", err)
 	}
 	c.pulse.OnMessage(c.onMessage)
+	if err := c.addData(); err != nil {
+		return err
+	}
 	c.dc.OnOpen(func() { close(c.opened) })
 	c.dc.OnClose(c.end)
 	c.dc.OnMessage(c.onMessage)
@@ -168,6 +172,41 @@ func (c *Client) onMessage(m webrtc.DataChannelMessage) {
 	if c.opt.OnMessage != nil {
 		c.opt.OnMessage(message)
 	}
+}
+
+// addData adds the channels for data.
+func (c *Client) addData() error {
+	yes, never := true, uint16(0)
+	for i, label := range []string{events.DataLabel, events.LossyLabel} {
+		ordered, id := i == 0, uint16(events.DataID+i)
+		init := &webrtc.DataChannelInit{Negotiated: &yes, Ordered: &ordered, ID: &id}
+		if i == 1 {
+			init.MaxRetransmits = &never
+		}
+		dc, err := c.pc.CreateDataChannel(label, init)
+		if err != nil {
+			return fmt.Errorf("add data channel: %w", err)
+		}
+		dc.OnMessage(c.onMessage)
+		c.data[i] = dc
+	}
+	return nil
+}
+
+// SendData sends a message of the application; lossy ones are sent once.
+func (c *Client) SendData(m events.Data, lossy bool) error {
+	raw, err := encode(m)
+	if err != nil {
+		return err
+	}
+	dc := c.data[0]
+	if lossy {
+		dc = c.data[1]
+	}
+	if err := dc.SendText(string(raw)); err != nil {
+		return fmt.Errorf("lightpeer: send data: %w", err)
+	}
+	return nil
 }
 
 func (c *Client) end() { c.once.Do(func() { close(c.closed) }) }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"sync"
-	"time"
 
 	"github.com/pion/webrtc/v4"
 
@@ -21,29 +20,19 @@ const (
 	// once; after floodBurst more it is cut off.
 	floodRate  = 50
 	floodBurst = 100
-
-	drainWithin = 300 * time.Millisecond
-	drainEvery  = 5 * time.Millisecond
 )
 
 // control is the data channel of one peer. Sending never blocks: messages wait
 // in a queue that one goroutine empties.
 type control struct {
-	peer    *Peer
-	dc      *webrtc.DataChannel
-	wake    chan struct{}
+	*mailbox
 	opening sync.Once
-
-	mu    sync.Mutex
-	queue [][]byte
-	bytes int
-	over  bool // the queue overflowed
 
 	budget budget // touched by the reading goroutine only
 }
 
 func newControl(p *Peer, dc *webrtc.DataChannel) *control {
-	c := &control{peer: p, dc: dc, wake: make(chan struct{}, 1), budget: budget{credit: floodBurst}}
+	c := &control{mailbox: newMailbox(p, dc, aheadBytes), budget: budget{credit: floodBurst}}
 	dc.OnOpen(func() {
 		c.onOpen()
 		hear(p, dc, c.onMessage, func() { p.end(ending{reason: events.LeftByItself}) })
@@ -90,6 +79,8 @@ func (c *control) onMessage(raw []byte, text bool) {
 		if err := p.room.moderate(p, m); err != nil {
 			c.refuse(err, raw)
 		}
+	case events.Data:
+		c.refuse(events.Errorf(events.CodeUnknownAction, "data is not taken on this channel: there is one for it"), nil)
 	case events.Goodbye:
 		p.end(ending{reason: events.LeftByItself})
 	}
@@ -126,18 +117,8 @@ func (c *control) send(m events.Message) { c.sendRaw(encode(m)) }
 
 // sendRaw queues an encoded message, which must not be changed afterwards.
 func (c *control) sendRaw(raw []byte) {
-	c.mu.Lock()
-	c.queue = append(c.queue, raw)
-	c.bytes += len(raw)
-	over := c.bytes > queueBytes && !c.over
-	c.over = c.over || over
-	c.mu.Unlock()
-	if over {
+	if waiting := c.put(raw); waiting > queueBytes {
 		c.peer.end(ending{reason: events.LeftSilent})
-	}
-	select {
-	case c.wake <- struct{}{}:
-	default:
 	}
 }
 
@@ -150,75 +131,4 @@ func encode(m events.Message) []byte {
 		panic("sfu: a message of the contract cannot be encoded: " + err.Error())
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
-}
-
-// write empties the queue until the connection ends.
-func (c *control) write() {
-	room := make(chan struct{}, 1)
-	c.dc.SetBufferedAmountLowThreshold(aheadBytes / 2)
-	c.dc.OnBufferedAmountLow(func() {
-		select {
-		case room <- struct{}{}:
-		default:
-		}
-	})
-	for {
-		select {
-		case <-c.peer.done:
-			return
-		case <-c.wake:
-		case <-room:
-		}
-		for c.dc.BufferedAmount() < aheadBytes {
-			raw := c.next()
-			if raw == nil {
-				break
-			}
-			if err := c.dc.SendText(string(raw)); err != nil {
-				c.peer.sfu.log.Debug("data channel does not send", "key", c.peer.seat.key, "error", err)
-				return
-			}
-			c.sent(len(raw))
-		}
-	}
-}
-
-func (c *control) sent(n int) {
-	c.mu.Lock()
-	c.bytes -= n
-	c.mu.Unlock()
-}
-
-func (c *control) next() []byte {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.queue) == 0 {
-		return nil
-	}
-	raw := c.queue[0]
-	c.queue[0] = nil
-	c.queue = c.queue[1:]
-	return raw
-}
-
-// drain waits until everything queued has been acknowledged, or not much longer
-// than a round trip.
-func (c *control) drain() {
-	poll := time.NewTicker(drainEvery)
-	defer poll.Stop()
-	limit := time.NewTimer(drainWithin)
-	defer limit.Stop()
-	for {
-		c.mu.Lock()
-		waiting := c.bytes
-		c.mu.Unlock()
-		if waiting == 0 && c.dc.BufferedAmount() == 0 {
-			return
-		}
-		select {
-		case <-poll.C:
-		case <-limit.C:
-			return
-		}
-	}
 }

@@ -45,6 +45,9 @@ type Counters struct {
 	KeysSent             atomic.Int64 // picture loss indications to publishers
 	Joins                atomic.Int64
 	BadMessages          atomic.Int64 // messages on the data channel that were refused
+	DataIn, DataOut      atomic.Int64 // messages of applications: taken, and handed to receivers
+	DataDropped          atomic.Int64 // of those, not handed to a receiver that does not keep up
+	DataLimited          atomic.Int64 // refused because their sender sends too much
 	dropped              [drops]atomic.Int64
 }
 
@@ -63,6 +66,8 @@ func (c *Counters) LogValue() slog.Value {
 		slog.Int64("nacks", c.Nacks.Load()), slog.Int64("repeated", c.Repeated.Load()), slog.Int64("probes", c.Probes.Load()),
 		slog.Int64("keysAsked", c.KeysAsked.Load()), slog.Int64("keysSent", c.KeysSent.Load()),
 		slog.Int64("joins", c.Joins.Load()), slog.Int64("badMessages", c.BadMessages.Load()),
+		slog.Int64("dataIn", c.DataIn.Load()), slog.Int64("dataOut", c.DataOut.Load()),
+		slog.Int64("dataDropped", c.DataDropped.Load()), slog.Int64("dataLimited", c.DataLimited.Load()),
 	}
 	for d := range drops {
 		if n := c.dropped[d].Load(); n > 0 {

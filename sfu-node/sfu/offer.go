@@ -142,7 +142,7 @@ func (p *Peer) prepare() error {
 		return fmt.Errorf("prepare pulse channel: %w", err)
 	}
 	answerPings(p, pulse)
-	return nil
+	return p.prepareData()
 }
 
 // prefer puts the codecs of the sections in which the participant sends in the

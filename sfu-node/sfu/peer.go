@@ -33,6 +33,7 @@ type Peer struct {
 
 	pc      *webrtc.PeerConnection
 	control *control
+	data    *dataLines
 	// What follows is made once, by negotiate.
 	sources map[string]events.Source // by mid
 	pubs    map[events.Source]*publication

@@ -101,6 +101,8 @@ type Caller struct {
 	MayPublish bool
 	Sources    []events.Source
 	Admin      bool
+	// NoData forbids to send data to others.
+	NoData bool
 	// Node's:
 	Node room.NodeID
 }
