@@ -45,7 +45,12 @@ func (d Data) Validate() error {
 	if len(d.To) > MaxReceivers {
 		return badField("to", "has %d entries, at most %d are taken", len(d.To), MaxReceivers)
 	}
+	seen := map[string]bool{}
 	for _, identity := range d.To {
+		if seen[identity] {
+			return badField("to", "lists %.128q twice", identity)
+		}
+		seen[identity] = true
 		if err := bounded("to", identity, 1, MaxName); err != nil {
 			return err
 		}

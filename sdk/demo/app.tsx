@@ -1,12 +1,14 @@
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Call } from "./call.js";
 import { ClosedCard, ErrorCard, JoiningCard, WaitingCard } from "./cards.js";
-import { Controls } from "./controls.js";
+import { Chat } from "./chat.js";
+import { Controls, type Panel } from "./controls.js";
 import { Drawer } from "./drawer.js";
 import { CloseIcon, PeopleIcon, SoundIcon } from "./icons.js";
 import { JoinCard } from "./join.js";
 import type { Query } from "./query.js";
+import { People } from "./people.js";
 import { Stage } from "./stage.js";
 import { useCall } from "./use.js";
 import { waitingSentence } from "./words.js";
@@ -48,8 +50,12 @@ function Brand() {
 }
 
 function Meeting({ call }: { call: Call }) {
-  const [details, setDetails] = useState(false);
+  const [panel, setPanel] = useState<Panel | undefined>(undefined);
+  const [read, setRead] = useState(0);
   const { room, view } = call;
+  const latest = view.chat.at(-1)?.n ?? 0;
+  useEffect(() => { if (panel === "chat") setRead(latest); }, [panel, latest]);
+  const close = () => setPanel(undefined);
   const watching = [...room.remoteParticipants.values()].filter((p) => p.role === "viewer").length;
   const people = room.remoteParticipants.size + 1;
   const heard = [...room.remoteParticipants.values()].some((p) => p.isMicrophoneEnabled);
@@ -70,7 +76,9 @@ function Meeting({ call }: { call: Call }) {
       )}
       <div class="body">
         <Stage call={call} />
-        {details && <Drawer call={call} onClose={() => setDetails(false)} />}
+        {panel === "details" && <Drawer call={call} onClose={close} />}
+        {panel === "chat" && <Chat call={call} onClose={close} />}
+        {panel === "people" && <People call={call} onClose={close} />}
       </div>
       <div class="notices">
         {!room.canPlaybackAudio && heard && (
@@ -83,7 +91,7 @@ function Meeting({ call }: { call: Call }) {
           </p>
         ))}
       </div>
-      <Controls call={call} details={details} onDetails={() => setDetails(!details)} />
+      <Controls call={call} panel={panel} unread={latest > read && panel !== "chat"} onPanel={(p) => setPanel(p === panel ? undefined : p)} />
     </div>
   );
 }

@@ -2,7 +2,10 @@ import {
   Room, RoomEvent, SpillwayError, type CloseReason, type ConnectionState, type ErrorCode, type Role,
 } from "../src/index.js";
 import type { Query } from "./query.js";
-import { mediaNotice } from "./words.js";
+import { mediaNotice, wordsFor } from "./words.js";
+
+/** What the demo's own messages are called, among all data. */
+const chatTopic = "chat";
 
 /** What a person chose before joining. */
 export interface Choice {
@@ -10,11 +13,24 @@ export interface Choice {
   readonly name: string;
   readonly identity: string | undefined;
   readonly role: Role;
+  /** Ask for a pass that lets one bring others to the stage, mute and remove them. */
+  readonly admin: boolean;
   readonly camera: boolean;
   readonly microphone: boolean;
   /** What the preview opened already. */
   readonly tracks: readonly MediaStreamTrack[];
 }
+
+/** Something written in the chat. */
+export interface ChatLine {
+  /** Undefined is oneself. */
+  readonly from: string | undefined;
+  readonly text: string;
+  readonly n: number;
+}
+
+/** How many lines of the chat are kept. */
+const chatLines = 200;
 
 /** What the page shows beside what the room itself knows. */
 export interface CallView {
@@ -25,6 +41,7 @@ export interface CallView {
   readonly reason: CloseReason | undefined;
   /** Things said to the person that do not stand in the way. */
   readonly notices: readonly string[];
+  readonly chat: readonly ChatLine[];
 }
 
 /**
@@ -33,7 +50,7 @@ export interface CallView {
  */
 export class Call {
   readonly room: Room;
-  #view: CallView = { state: "idle", choice: undefined, error: undefined, reason: undefined, notices: [] };
+  #view: CallView = { state: "idle", choice: undefined, error: undefined, reason: undefined, notices: [], chat: [] };
   readonly #listeners = new Set<() => void>();
   #abort = new AbortController();
 
@@ -43,6 +60,9 @@ export class Call {
     for (const event of Object.values(RoomEvent)) this.room.on(event, () => this.#changed());
     this.room.on(RoomEvent.ConnectionStateChanged, (state) => this.#set({ state, error: this.room.error }));
     this.room.on(RoomEvent.Disconnected, (reason) => this.#set({ reason }));
+    this.room.on(RoomEvent.DataReceived, (payload, participant, topic) => {
+      if (topic === chatTopic) this.#say(participant?.name ?? "Somebody", new TextDecoder().decode(payload));
+    });
     this.room.on(RoomEvent.MediaDevicesError, (error, source) => {
       if (source === "camera" || source === "microphone") this.#notice(mediaNotice(error.code, source));
     });
@@ -63,7 +83,7 @@ export class Call {
   async join(choice: Choice): Promise<void> {
     this.#abort = new AbortController();
     const { signal } = this.#abort;
-    this.#set({ state: "joining", choice, error: undefined, reason: undefined, notices: [] });
+    this.#set({ state: "joining", choice, error: undefined, reason: undefined, notices: [], chat: [] });
     try {
       const passes = new Passes(choice);
       const url = await passes.url(signal);
@@ -94,6 +114,17 @@ export class Call {
   /** Back to the form. */
   reset(): void {
     this.#set({ state: "idle", error: undefined, reason: undefined, notices: [] });
+  }
+
+  /** Writes to everybody. Resolves to whether it is on its way; what goes wrong becomes a notice. */
+  async write(text: string): Promise<boolean> {
+    let sent = false;
+    await this.attempt(async () => {
+      await this.room.localParticipant.publishData(new TextEncoder().encode(text), { topic: chatTopic });
+      this.#say(undefined, text);
+      sent = true;
+    }, (error) => wordsFor(error.code).title);
+    return sent;
   }
 
   /** Takes a notice away. */
@@ -135,6 +166,11 @@ export class Call {
     else for (const [source, code] of failures) this.#notice(mediaNotice(code, source));
   }
 
+  #say(from: string | undefined, text: string): void {
+    const { chat } = this.#view;
+    this.#set({ chat: [...chat, { from, text, n: (chat.at(-1)?.n ?? 0) + 1 }].slice(-chatLines) });
+  }
+
   #notice(text: string): void {
     if (!this.#view.notices.includes(text)) this.#set({ notices: [...this.#view.notices, text] });
   }
@@ -174,12 +210,12 @@ class Passes {
   }
 
   async #fetch(signal?: AbortSignal): Promise<{ token: string; url: string }> {
-    const { room, name, role } = this.#choice;
+    const { room, name, role, admin } = this.#choice;
     let response: Response;
     try {
       response = await fetch("/local/token", {
         method: "POST", headers: { "content-type": "application/json" }, signal: signal ?? null,
-        body: JSON.stringify({ room, name, role, ...(this.#identity ? { identity: this.#identity } : {}) }),
+        body: JSON.stringify({ room, name, role, ...(admin ? { admin } : {}), ...(this.#identity ? { identity: this.#identity } : {}) }),
       });
     } catch (cause) {
       throw new SpillwayError("network", "no pass could be fetched", { cause });

@@ -1,8 +1,16 @@
 import type { Call } from "./call.js";
-import { CameraIcon, CameraOffIcon, InfoIcon, LeaveIcon, MicrophoneIcon, MicrophoneOffIcon, ScreenIcon } from "./icons.js";
+import { CameraIcon, CameraOffIcon, ChatIcon, InfoIcon, LeaveIcon, MicrophoneIcon, MicrophoneOffIcon, PeopleIcon, ScreenIcon } from "./icons.js";
 import { mediaNotice } from "./words.js";
 import { useEffect } from "preact/hooks";
 import type { ComponentChildren } from "preact";
+
+/** What can be opened beside the stage. */
+export type Panel = "people" | "chat" | "details";
+
+const panels: readonly { name: Panel; label: string; icon: ComponentChildren }[] = [
+  { name: "people", label: "People", icon: <PeopleIcon /> }, { name: "chat", label: "Chat", icon: <ChatIcon /> },
+  { name: "details", label: "Details", icon: <InfoIcon /> },
+];
 
 interface ButtonProps {
   readonly label: string;
@@ -23,7 +31,7 @@ function RoundButton({ label, keys, pressed, tone, onClick, children }: ButtonPr
 }
 
 /** The bar at the bottom: microphone, camera, screen, details, leave. */
-export function Controls({ call, details, onDetails }: { call: Call; details: boolean; onDetails: () => void }) {
+export function Controls({ call, panel, unread, onPanel }: { call: Call; panel: Panel | undefined; unread: boolean; onPanel: (panel: Panel) => void }) {
   const local = call.room.localParticipant;
   const publishes = local.role !== "viewer";
   const microphone = () => void call.attempt(
@@ -62,7 +70,14 @@ export function Controls({ call, details, onDetails }: { call: Call; details: bo
           )}
         </>
       )}
-      <RoundButton label="Details" onClick={onDetails} pressed={details} {...(details ? { tone: "active" } : {})}><InfoIcon /></RoundButton>
+      {panels.map(({ name, label, icon }) => (
+        <RoundButton
+          key={name} label={name === "chat" && unread ? `${label}, something new` : label} onClick={() => onPanel(name)} pressed={panel === name}
+          {...(panel === name ? { tone: "active" } : {})}
+        >
+          {icon}{name === "chat" && unread && <span class="dot" />}
+        </RoundButton>
+      ))}
       <span class="gap" />
       <RoundButton label="Leave the room" tone="danger" onClick={() => call.leave()}><LeaveIcon /></RoundButton>
     </div>

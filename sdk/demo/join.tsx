@@ -30,7 +30,7 @@ export function JoinCard({ call, query }: { call: Call; query: Query }) {
   const submit = (event: Event) => {
     event.preventDefault();
     if (!ready) return;
-    void call.join({ room: room.trim(), name: name.trim(), identity: query.identity ?? ownIdentity(name.trim()), role, camera, microphone, tracks: preview.take() });
+    void call.join({ room: room.trim(), name: name.trim(), identity: query.identity ?? ownIdentity(name.trim()), role, admin: query.admin, camera, microphone, tracks: preview.take() });
   };
   return (
     <main class="centre">

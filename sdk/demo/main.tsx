@@ -18,7 +18,7 @@ const root = document.getElementById("app");
 if (root) render(<App call={call} query={query} />, root);
 if (query.autojoin) {
   void call.join({
-    room: query.room || "lobby", name: query.name || "Guest", identity: query.identity, role: query.role, camera: true, microphone: true,
+    room: query.room || "lobby", name: query.name || "Guest", identity: query.identity, role: query.role, admin: query.admin, camera: true, microphone: true,
     tracks: [],
   });
 }

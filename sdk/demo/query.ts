@@ -7,6 +7,8 @@ export interface Query {
   /** Who to be; undefined lets the token's maker choose. */
   readonly identity: string | undefined;
   readonly role: Role;
+  /** Whether one may bring others to the stage, mute and remove them. */
+  readonly admin: boolean;
   /** Join at once, without the form. */
   readonly autojoin: boolean;
   /** Size and rate of the camera's picture, to keep many tabs light. */
@@ -15,7 +17,7 @@ export interface Query {
   readonly codecs: readonly string[] | undefined;
 }
 
-/** Reads `?room=R&name=N&identity=I&role=publisher|viewer&autojoin=1&capture=320x180@10&codecs=vp9,vp8`; what is malformed counts as missing. */
+/** Reads `?room=R&name=N&identity=I&role=publisher|viewer&admin=1&autojoin=1&capture=320x180@10&codecs=vp9,vp8`; what is malformed counts as missing. */
 export function readQuery(search: string): Query {
   const params = new URLSearchParams(search);
   return {
@@ -23,6 +25,7 @@ export function readQuery(search: string): Query {
     name: params.get("name")?.trim() ?? "",
     identity: params.get("identity")?.trim() || undefined,
     role: params.get("role") === "viewer" ? "viewer" : "publisher",
+    admin: params.get("admin") === "1",
     autojoin: params.get("autojoin") === "1",
     capture: readCapture(params.get("capture") ?? ""),
     codecs: params.get("codecs")?.split(",").filter(Boolean),

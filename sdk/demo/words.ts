@@ -48,6 +48,7 @@ export const errorWords: Readonly<Record<ErrorCode, Words>> = {
     title: "The media server cannot be reached",
     text: "The network lets this page load, but no sound and picture through. Try another network, or switch a VPN off.",
   },
+  rate_limited: { title: "That was too much at once", text: "Wait a moment, then send the rest." },
   busy: { title: "Very many people are joining", text: "The server is busy. Try again in a moment." },
   internal: { title: "Something went wrong on the server", text: "It is not your fault. Try again in a moment." },
   network: { title: "No connection", text: "The server cannot be reached. Check the network and try again." },

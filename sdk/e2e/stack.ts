@@ -12,6 +12,8 @@ export interface Stack {
   readonly pid: number;
   /** A GET of the HTTP API, or with a body a POST, with the key. */
   api<T>(path: string, body?: object): Promise<T>;
+  /** Any other request to the HTTP API. */
+  send(method: string, path: string, body?: object): Promise<unknown>;
   /** A call of what exists on this machine only, under /local/. */
   local<T>(path: string, body?: object): Promise<T>;
   /** The ids of the instances that run. */
@@ -73,6 +75,9 @@ function operate(ready: Ready, pid: number, stop: () => Promise<void>): Stack {
     body ? { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } } : {});
   return {
     demo: ready.demo, socket: ready.socket, pid, local, stop,
+    send: (method, name, body) => json(`${ready.api}/${name}`, {
+      method, headers: { authorization: `Bearer ${ready.key}` }, ...(body ? { body: JSON.stringify(body) } : {}),
+    }),
     api: (name, body) => json(`${ready.api}/${name}`, {
       headers: { authorization: `Bearer ${ready.key}` }, ...(body && { method: "POST", body: JSON.stringify(body) }),
     }),

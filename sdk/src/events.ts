@@ -8,6 +8,16 @@ export const ChannelLabel = "control";
 export const ChannelID = 0;
 export const PulseLabel = "pulse";
 export const PulseID = 1;
+export const DataLabel = "data";
+export const DataID = 2;
+export const LossyLabel = "lossy";
+export const LossyID = 3;
+export const MaxData = 10240;
+export const MaxTopic = 64;
+export const MaxReceivers = 100;
+export const DataPerSecond = 30;
+export const DataBytes = 65536;
+export const DataBurst = 2;
 export const Version = 1;
 /** one WebSocket frame, and so one message from a browser or node */
 export const MaxFrame = 32768;

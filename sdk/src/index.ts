@@ -11,6 +11,7 @@
 export { Admin } from "./admin.js";
 export type { AudioCaptureOptions, ScreenShareOptions, VideoCaptureOptions } from "./capture.js";
 export { connect } from "./connect.js";
+export type { DataOptions } from "./data.js";
 export type { Listener } from "./emitter.js";
 export { isRetryable, SpillwayError, type ErrorCode, type LocalCode } from "./errors.js";
 export type { Code, Role, Source, WaitStage } from "./events.js";

@@ -1,4 +1,5 @@
 import { openCamera, openMicrophone, openScreen, type AudioCaptureOptions, type ScreenShareOptions, type VideoCaptureOptions } from "./capture.js";
+import { DataBudget, dataMessage, type DataOptions } from "./data.js";
 import { SpillwayError } from "./errors.js";
 import { Version, type Role, type Source, type SourceLayers } from "./events.js";
 import { layersOf, onlyUseful, scalabilityOf } from "./layers.js";
@@ -93,6 +94,7 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
   #peers: readonly Peer[] = [];
   /** Which layers of what are of use, where a home has said so. */
   readonly #useful = new WeakMap<Peer, readonly SourceLayers[]>();
+  readonly #data = new DataBudget();
   #revision = 0;
   #identity = "";
   #name = "";
@@ -169,6 +171,25 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
   /** Takes a source back altogether. */
   unpublishTrack(source: Source): Promise<LocalTrackPublication | undefined> {
     return this.#inTurn(source, async () => this.#remove(source));
+  }
+
+  /**
+   * Sends data to others in the room. Resolves when it is on its way, not when it
+   * has arrived. Rejects with `too_large`, `bad_field`, `bad_state` when the room is
+   * not joined, and `rate_limited` when more is sent than the room takes; what is
+   * not reliable is thrown away instead where only the network does not keep up.
+   */
+  async publishData(payload: Uint8Array, options: DataOptions = {}): Promise<void> {
+    const message = dataMessage(payload, options);
+    const { reliable = true } = options;
+    const [peer] = this.#peers; // one, or whoever is on both homes would get it twice
+    if (!peer) throw new SpillwayError("bad_state", "the room is not joined");
+    if (!this.#data.spend(JSON.stringify(message).length, performance.now())) {
+      throw new SpillwayError("rate_limited", "more data is sent than the room takes", { retryAfterMs: 1000 });
+    }
+    const how = peer.sendData(message, reliable);
+    if (how === "closed") throw new SpillwayError("bad_state", "the room is not joined");
+    if (how === "congested" && reliable) throw new SpillwayError("rate_limited", "more data is sent than the network carries", { retryAfterMs: 1000 });
   }
 
   /** @internal Sends over this peer, too, everything anew. */

@@ -1,6 +1,6 @@
 import { audioCodecs, videoCodecs } from "./codecs.js";
 import { SpillwayError, type ErrorCode } from "./errors.js";
-import { ChannelID, ChannelLabel, PulseID, PulseLabel, type FromSDK, type ICEServer, type Media, type Source, type ToSDK } from "./events.js";
+import { ChannelID, ChannelLabel, DataID, DataLabel, LossyID, LossyLabel, PulseID, PulseLabel, type Data, type FromSDK, type ICEServer, type Media, type Source, type ToSDK } from "./events.js";
 import { layersOf } from "./layers.js";
 import { pack, unpack } from "./pack.js";
 import { readFromNode } from "./wire.js";
@@ -22,6 +22,10 @@ export interface StreamCounts {
   readonly video: number;
 }
 
+/** How many bytes of data may wait to be sent: reliably, and once. */
+const reliableAhead = 1 << 20;
+const lossyAhead = 16 << 10;
+
 /** How long a closed connection may linger to get its goodbye out. */
 const lingerMs = 300;
 
@@ -39,12 +43,13 @@ export class Peer {
   readonly connection: RTCPeerConnection;
   readonly #channel: RTCDataChannel;
   readonly #pulse: RTCDataChannel;
+  readonly #data: readonly [reliable: RTCDataChannel, lossy: RTCDataChannel];
   readonly #senders: ReadonlyMap<Source, RTCRtpSender>;
   readonly #receivers: ReadonlyMap<string, RTCRtpReceiver>;
   #listener: PeerListener | undefined;
 
   private constructor(parts: {
-    connection: RTCPeerConnection; channel: RTCDataChannel; pulse: RTCDataChannel; media: Media; offer: string;
+    connection: RTCPeerConnection; channel: RTCDataChannel; pulse: RTCDataChannel; data: readonly [RTCDataChannel, RTCDataChannel]; media: Media; offer: string;
     senders: ReadonlyMap<Source, RTCRtpSender>; receivers: ReadonlyMap<string, RTCRtpReceiver>; listener: PeerListener;
   }) {
     this.connection = parts.connection;
@@ -52,6 +57,7 @@ export class Peer {
     this.offer = parts.offer;
     this.#channel = parts.channel;
     this.#pulse = parts.pulse;
+    this.#data = parts.data;
     this.#senders = parts.senders;
     this.#receivers = parts.receivers;
     this.#listener = parts.listener;
@@ -68,6 +74,10 @@ export class Peer {
       const { senders, receivers } = addSections(connection, counts, videoCodecNames);
       const channel = connection.createDataChannel(ChannelLabel, { negotiated: true, id: ChannelID, ordered: true });
       const pulse = connection.createDataChannel(PulseLabel, { negotiated: true, id: PulseID, ordered: false, maxRetransmits: 0 });
+      const data = [
+        connection.createDataChannel(DataLabel, { negotiated: true, id: DataID, ordered: true }),
+        connection.createDataChannel(LossyLabel, { negotiated: true, id: LossyID, ordered: false, maxRetransmits: 0 }),
+      ] as const;
       await connection.setLocalDescription(await connection.createOffer());
       const mid = (t: RTCRtpTransceiver) => t.mid ?? "";
       const media: Media = {
@@ -76,7 +86,7 @@ export class Peer {
       };
       const offer = await pack(connection.localDescription?.sdp ?? "");
       return new Peer({
-        connection, channel, pulse, media, offer, listener,
+        connection, channel, pulse, data, media, offer, listener,
         senders: new Map(Object.entries(senders).map(([source, t]) => [source as Source, t.sender])),
         receivers: new Map([...receivers.audio, ...receivers.video].map((t) => [mid(t), t.receiver])),
       });
@@ -126,6 +136,15 @@ export class Peer {
     return true;
   }
 
+  /** Sends data of the application: "sent", or why not. What is sent once is thrown away where the network does not keep up. */
+  sendData(message: Data, reliable: boolean): "sent" | "closed" | "congested" {
+    const channel = this.#data[reliable ? 0 : 1];
+    if (channel.readyState !== "open") return "closed";
+    if (channel.bufferedAmount > (reliable ? reliableAhead : lossyAhead)) return "congested";
+    channel.send(JSON.stringify(message));
+    return "sent";
+  }
+
   /** Ends the connection; what was sent just before still gets out. */
   close(): void {
     this.#listener = undefined;
@@ -147,7 +166,7 @@ export class Peer {
       }
       this.#listener?.onMessage(message);
     };
-    for (const channel of [this.#channel, this.#pulse]) channel.addEventListener("message", read);
+    for (const channel of [this.#channel, this.#pulse, ...this.#data]) channel.addEventListener("message", read);
     this.connection.addEventListener("connectionstatechange", () => {
       if (this.connection.connectionState !== "failed") return;
       this.#listener?.onLost("node_unreachable", "the connection to the media server failed");

@@ -46,6 +46,7 @@ export const RoomEvent = {
   ActiveSpeakersChanged: "activeSpeakersChanged",
   AudioPlaybackStatusChanged: "audioPlaybackStatusChanged",
   MediaDevicesError: "mediaDevicesError",
+  DataReceived: "dataReceived",
 } as const;
 
 /** The arguments of each event. */
@@ -90,6 +91,8 @@ export interface RoomEvents {
   activeSpeakersChanged: [speakers: readonly Participant[]];
   /** Whether the browser lets sound be heard; if not, call startAudio() from a click. */
   audioPlaybackStatusChanged: [canPlay: boolean];
+  /** Somebody sent data; undefined is somebody who has left meanwhile. */
+  dataReceived: [payload: Uint8Array, participant: RemoteParticipant | undefined, topic: string];
   /** A device went away, or what it gives cannot be sent. */
   mediaDevicesError: [error: SpillwayError, source: Source];
 }

@@ -1,5 +1,6 @@
 import { Admin } from "./admin.js";
 import type { AudioCaptureOptions, VideoCaptureOptions } from "./capture.js";
+import { decode } from "./data.js";
 import { Emitter } from "./emitter.js";
 import { Engine } from "./engine.js";
 import { SpillwayError } from "./errors.js";
@@ -283,20 +284,18 @@ export class Room extends Emitter<RoomEvents> {
         return peer === this.#engine.peer ? this.#setSpeakers(message.speakers) : undefined;
       case "layers": return this.localParticipant.limit(message.sources, peer);
       case "mute": return this.localParticipant.beMuted(message.sources);
+      case "data": return this.emit("dataReceived", decode(message.payload), this.#people.get(message.from), message.topic ?? "");
       case "moderated":
         return void this.#requests.answer(message);
       case "error":
         return this.#requests.answer(message) ? undefined : this.#log(`the node says ${message.code}: ${message.text}`);
-      default:
-        return undefined;
     }
   }
 
   /** Brings what the page sees up to date with what the connections say of who is there. */
   #see(): void {
     const known = this.#lines.filter((l) => l.roster.seq >= 0);
-    const live = known.filter((l) => l.peer !== undefined);
-    const before = this.#roster;
+    const live = known.filter((l) => l.peer !== undefined), before = this.#roster;
     const roster = mergeRosters((live.length > 0 ? live : known).map((l) => l.roster));
     if (live.length > 0) this.#lines = this.#lines.filter((l) => l.peer !== undefined);
     if (roster === before) return;

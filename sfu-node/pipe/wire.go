@@ -26,6 +26,7 @@ const (
 	kindWants
 	kindKey
 	kindClocks
+	kindSaid
 	kinds
 )
 
@@ -158,6 +159,16 @@ type Clocks struct {
 	Clocks []Clock `json:"clocks"`
 }
 
+// Said is what a participant's application says to others, on the sender's side of
+// the pipe: an encoded [events.DataFrom], and whom it is for.
+type Said struct {
+	Room  string          `json:"room"`
+	From  string          `json:"from"`
+	To    []string        `json:"to,omitempty"`
+	Lossy bool            `json:"lossy,omitempty"`
+	Data  json.RawMessage `json:"data"`
+}
+
 func (Open) kind() kind     { return kindOpen }
 func (Shut) kind() kind     { return kindShut }
 func (Roster) kind() kind   { return kindRoster }
@@ -166,6 +177,7 @@ func (Speaking) kind() kind { return kindSpeaking }
 func (Wants) kind() kind    { return kindWants }
 func (Key) kind() kind      { return kindKey }
 func (Clocks) kind() kind   { return kindClocks }
+func (Said) kind() kind     { return kindSaid }
 
 // About implements [Message].
 func (m Open) About() string { return m.Room }
@@ -191,6 +203,9 @@ func (m Key) About() string { return m.Room }
 // About implements [Message].
 func (m Clocks) About() string { return m.Room }
 
+// About implements [Message].
+func (m Said) About() string { return m.Room }
+
 // errKind says that a frame is of no kind that this side knows.
 var errKind = errors.New("pipe: unknown kind of message")
 
@@ -213,6 +228,8 @@ func decode(k kind, body []byte) (Message, error) {
 		return read[Key](body)
 	case kindClocks:
 		return read[Clocks](body)
+	case kindSaid:
+		return read[Said](body)
 	}
 	return nil, fmt.Errorf("%w: %d", errKind, k)
 }

@@ -2,13 +2,13 @@ package sfu
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/pion/webrtc/v4"
 
 	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/sfu-node/pipe"
 )
 
 const (
@@ -123,20 +123,34 @@ func (r *Room) say(p *Peer, m events.Data, lossy bool) {
 	if now := r.members[p.person.Identity]; now == nil || now != p && now.earlier != p {
 		return
 	}
-	r.deliver(p.person.Identity, m.To, encode(events.DataFrom{Header: events.Head(events.ActionData),
-		From: p.person.Identity, Topic: m.Topic, Payload: m.Payload}), lossy)
+	r.deliver(pipe.Said{Room: r.name, From: p.person.Identity, To: m.To, Lossy: lossy,
+		Data: encode(events.DataFrom{Header: events.Head(events.ActionData), From: p.person.Identity, Topic: m.Topic, Payload: m.Payload})}, nil)
 }
 
-// deliver hands an encoded [events.DataFrom] to those members of this node whom it
-// is for; none means everybody. Whoever it is from does not get it. It depends on
-// nothing but its arguments, so that what another node's participant says can be
-// delivered likewise. The caller holds Room.mu.
-func (r *Room) deliver(from string, to []string, raw []byte, lossy bool) {
-	for identity, p := range r.members {
-		if identity == from || len(to) > 0 && !slices.Contains(to, identity) || p.data == nil {
-			continue
+// deliver hands what somebody said to those members for whom it is, but whoever
+// said it, and to the neighbours who may have others, but that which it came from.
+// A room's nodes are a tree, so it comes to each of them once. The caller holds
+// Room.mu.
+func (r *Room) deliver(m pipe.Said, from *neighbour) {
+	elsewhere := len(m.To) == 0
+	for _, identity := range m.To {
+		p := r.members[identity]
+		elsewhere = elsewhere || p == nil
+		if p != nil && identity != m.From {
+			p.data.send(m.Data, m.Lossy)
 		}
-		p.data.send(raw, lossy)
+	}
+	if len(m.To) == 0 {
+		for identity, p := range r.members {
+			if identity != m.From {
+				p.data.send(m.Data, m.Lossy)
+			}
+		}
+	}
+	for _, n := range r.neighbours {
+		if elsewhere && n != from && n.open && n.link != nil {
+			n.link.Tell(m)
+		}
 	}
 }
 

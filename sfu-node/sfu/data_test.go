@@ -110,3 +110,29 @@ func TestDataBudget(t *testing.T) {
 		}
 	}
 }
+
+// What applications say goes over all nodes of a room, to each of them once.
+func TestDataReachesOtherNodes(t *testing.T) {
+	s := newSpread(t, 3)
+	ann, bob, eve := s.nodes[0].join("ann"), s.nodes[1].join("bob"), s.nodes[2].join("eve", viewer)
+	s.join("room", [2]int{0, 1}, [2]int{1, 2})
+	for _, p := range []*person{ann, bob, eve} {
+		p.knows(map[string]string{"ann": "node-1", "bob": "node-2", "eve": "node-3"})
+	}
+	ann.says("to all", false)
+	ann.says("to eve", false, "eve")
+	ann.says("to bob", false, "bob")
+	eve.says("back", false)
+	bob.until("what is for bob", func() bool {
+		said := bob.heard()
+		return len(said) == 3 && slices.Contains(said, "ann: to all") && slices.Contains(said, "ann: to bob") && slices.Contains(said, "eve: back")
+	})
+	eve.until("what is for eve", func() bool { return slices.Equal(eve.heard(), []string{"ann: to all", "ann: to eve"}) })
+	ann.until("what is for ann", func() bool { return slices.Equal(ann.heard(), []string{"eve: back"}) })
+	bob.mu.Lock()
+	defer bob.mu.Unlock()
+	if n := len(bob.heard()); n != 3 {
+		t.Errorf("bob heard %d things", n)
+>>>>>>> b6b68b2 (sdk: publishData and dataReceived; demo: chat, people, and the stage)
+	}
+}

@@ -167,6 +167,9 @@ func (r *Room) take(l *pipe.Link, m pipe.Message) {
 		}
 	case pipe.Clocks:
 		r.onClocks(n, m)
+	case pipe.Said:
+		r.deliver(m, n)
+		return
 	}
 	r.poke()
 }
