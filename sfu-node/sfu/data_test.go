@@ -133,6 +133,5 @@ func TestDataReachesOtherNodes(t *testing.T) {
 	defer bob.mu.Unlock()
 	if n := len(bob.heard()); n != 3 {
 		t.Errorf("bob heard %d things", n)
->>>>>>> b6b68b2 (sdk: publishData and dataReceived; demo: chat, people, and the stage)
 	}
 }
