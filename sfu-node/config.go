@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"strconv"
@@ -25,6 +26,7 @@ type config struct {
 	pipePort  int
 	level     slog.Level
 	host      string
+	metrics   string // where to serve metrics; empty is nowhere
 	boot      string // what the machine took before, in seconds since its start
 }
 
@@ -76,12 +78,35 @@ func readConfig(file string, env func(string) string) (config, error) {
 		}
 		c.pipePort = int(port)
 	}
+	if s := get("SPILLWAY_METRICS"); s != "" {
+		address, err := metricsAddress(s)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("SPILLWAY_METRICS: %w", err))
+		}
+		c.metrics = address
+	}
 	if s := get("SPILLWAY_LOG"); s != "" {
 		if err := c.level.UnmarshalText([]byte(s)); err != nil {
 			problems = append(problems, fmt.Errorf("SPILLWAY_LOG: %q is not debug, info or warn", s))
 		}
 	}
 	return c, errors.Join(problems...)
+}
+
+// metricsAddress reads where to serve metrics: a port of this machine alone, or an
+// address with a port.
+func metricsAddress(s string) (string, error) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		host, port = "127.0.0.1", s
+	}
+	if host == "" {
+		return "", fmt.Errorf("%q names no address: a port alone means this machine, 0.0.0.0 all the world", s)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", fmt.Errorf("%q is no port, and no address with a port", s)
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 // readFile reads KEY=VALUE lines. Empty lines and those that begin with # are

@@ -51,6 +51,8 @@ func TestReadConfigRefuses(t *testing.T) {
 		{"no address", good[:6], "SPILLWAY_MEDIA_IP is not set"},
 		{"bad address", append([]string{"SPILLWAY_MEDIA_IP", "here"}, good...), "SPILLWAY_MEDIA_IP"},
 		{"bad port", append([]string{"SPILLWAY_MEDIA_PORT", "70000"}, good...), "SPILLWAY_MEDIA_PORT"},
+		{"bad metrics", append([]string{"SPILLWAY_METRICS", "here"}, good...), "SPILLWAY_METRICS"},
+		{"metrics nowhere", append([]string{"SPILLWAY_METRICS", ":9100"}, good...), "SPILLWAY_METRICS"},
 		{"bad level", append([]string{"SPILLWAY_LOG", "loud"}, good...), "SPILLWAY_LOG"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

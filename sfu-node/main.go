@@ -14,6 +14,8 @@
 //	                     0 takes any free one
 //	SPILLWAY_HOST        address of the instance metadata service, which tells when
 //	                     the machine will be taken away; unset asks nobody
+//	SPILLWAY_METRICS     where to serve metrics for Prometheus at /metrics: a port, on this
+//	                     machine alone, or an address with a port; unset serves none
 //	SPILLWAY_LOG         debug, info (default) or warn
 //	SPILLWAY_BOOT_STAGES what the machine did before, for the log
 package main
@@ -113,6 +115,12 @@ func run(ctx context.Context, cfg config) error {
 	if err != nil {
 		return err
 	}
+	stopMetrics, err := serveMetrics(cfg.metrics, media, log)
+	if err != nil {
+		_ = media.Close(ctx, events.CodeNodeGone)
+		return err
+	}
+	defer stopMetrics()
 	control = agent.New(agent.Config{
 		URL: cfg.url, Token: cfg.token, Node: cfg.node, Boot: rand.Text(),
 		Addresses: announce(cfg.addresses, media.Port()), Fingerprint: media.Fingerprint(), PipePort: media.PipePort(), Build: build(),

@@ -57,17 +57,33 @@ func (c *Counters) Dropped(d Drop) int64 { return c.dropped[d].Load() }
 
 func (c *Counters) drop(d Drop) { c.dropped[d].Add(1) }
 
+// totals are the counters by the names that logs and metrics have for them, those
+// of dropped packets left out.
+func (c *Counters) totals() []total {
+	return []total{
+		{"packetsIn", "RTP packets from participants", &c.PacketsIn}, {"bytesIn", "bytes of RTP from participants", &c.BytesIn},
+		{"packetsOut", "RTP packets to participants", &c.PacketsOut}, {"bytesOut", "bytes of RTP to participants", &c.BytesOut},
+		{"pipedIn", "RTP packets from other nodes", &c.PipedIn}, {"pipedOut", "RTP packets to other nodes", &c.PipedOut},
+		{"nacks", "negative acknowledgements from receivers", &c.Nacks}, {"repeated", "packets sent again", &c.Repeated},
+		{"probes", "packets of padding sent to find out what a way carries", &c.Probes},
+		{"keysAsked", "picture loss indications from receivers", &c.KeysAsked}, {"keysSent", "picture loss indications to publishers", &c.KeysSent},
+		{"joins", "connections taken", &c.Joins}, {"badMessages", "messages on the data channel that were refused", &c.BadMessages},
+		{"dataIn", "messages of applications taken", &c.DataIn}, {"dataOut", "messages of applications handed to receivers", &c.DataOut},
+		{"dataDropped", "messages of applications kept from receivers that do not keep up", &c.DataDropped},
+		{"dataLimited", "messages of applications refused because their sender sends too much", &c.DataLimited},
+	}
+}
+
+type total struct {
+	name, help string
+	value      *atomic.Int64
+}
+
 // LogValue implements [slog.LogValuer].
 func (c *Counters) LogValue() slog.Value {
-	attrs := []slog.Attr{
-		slog.Int64("packetsIn", c.PacketsIn.Load()), slog.Int64("bytesIn", c.BytesIn.Load()),
-		slog.Int64("packetsOut", c.PacketsOut.Load()), slog.Int64("bytesOut", c.BytesOut.Load()),
-		slog.Int64("pipedIn", c.PipedIn.Load()), slog.Int64("pipedOut", c.PipedOut.Load()),
-		slog.Int64("nacks", c.Nacks.Load()), slog.Int64("repeated", c.Repeated.Load()), slog.Int64("probes", c.Probes.Load()),
-		slog.Int64("keysAsked", c.KeysAsked.Load()), slog.Int64("keysSent", c.KeysSent.Load()),
-		slog.Int64("joins", c.Joins.Load()), slog.Int64("badMessages", c.BadMessages.Load()),
-		slog.Int64("dataIn", c.DataIn.Load()), slog.Int64("dataOut", c.DataOut.Load()),
-		slog.Int64("dataDropped", c.DataDropped.Load()), slog.Int64("dataLimited", c.DataLimited.Load()),
+	var attrs []slog.Attr
+	for _, t := range c.totals() {
+		attrs = append(attrs, slog.Int64(t.name, t.value.Load()))
 	}
 	for d := range drops {
 		if n := c.dropped[d].Load(); n > 0 {
