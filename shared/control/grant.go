@@ -200,7 +200,10 @@ func (s Seating) balance(was, next room.Room, loads map[room.NodeID]room.Load, t
 		lives[ref.Node] = max(lives[ref.Node], ref.Generation)
 	}
 	for id := range lives {
-		n := next.Pipes(id)
+		n := 0
+		if ref := next.NodeRef(id); ref != nil && ref.Generation == lives[id] {
+			n = next.Pipes(id) // where only an earlier life's block is left, they went with it
+		}
 		if ref := was.NodeRef(id); ref != nil && ref.Generation == lives[id] {
 			n -= was.Pipes(id) // an earlier life's went with it
 		}
