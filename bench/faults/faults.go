@@ -139,7 +139,7 @@ func (f fault) try(ctx context.Context, on *stand, size int, outage time.Duratio
 	if err != nil {
 		return r, fmt.Errorf("provide nodes: %w", err)
 	}
-	all, err := on.ready(ctx)
+	all, err := on.taking(ctx)
 	if err != nil {
 		return r, err
 	}
@@ -174,6 +174,7 @@ func (f fault) try(ctx context.Context, on *stand, size int, outage time.Duratio
 	})
 	s.thaw()
 	if s.struck != nil {
+		on.spoilt = append(on.spoilt, s.struck...)
 		_ = on.endHard(ctx, s.struck) // those that still run
 	}
 	return r, nil

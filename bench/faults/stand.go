@@ -23,7 +23,8 @@ import (
 // stand is a stack to do harm to.
 type stand struct {
 	*harness.Stack
-	frozen []int // processes that are stopped
+	frozen []int    // processes that are stopped
+	spoilt []string // nodes that earlier faults befell; their leases may still run
 }
 
 // start runs a stack whose nodes have so many seats.
@@ -57,10 +58,16 @@ func (s *stand) nodes(ctx context.Context) ([]node, error) {
 	return list.Nodes, err
 }
 
-// ready lists the nodes that take people.
+// ready lists the nodes that take people and were not struck before.
 func (s *stand) ready(ctx context.Context) ([]node, error) {
 	all, err := s.nodes(ctx)
-	return slices.DeleteFunc(all, func(n node) bool { return n.State != "ready" || !n.Alive }), err
+	return slices.DeleteFunc(all, func(n node) bool { return n.State != "ready" || !n.Alive || slices.Contains(s.spoilt, n.ID) }), err
+}
+
+// taking lists the nodes that may be given people, spoilt ones included.
+func (s *stand) taking(ctx context.Context) ([]node, error) {
+	all, err := s.nodes(ctx)
+	return slices.DeleteFunc(all, func(n node) bool { return n.State != "ready" }), err
 }
 
 // provide returns so many nodes that are ready and empty, in the order of their
@@ -77,11 +84,15 @@ func (s *stand) provide(ctx context.Context, want int) ([]node, error) {
 			return empty[:want], nil
 		}
 		if len(ready) < want {
-			visitor, visiting := newCrowd(s.Stack)
-			if err := visitor.bring(visiting, fmt.Sprintf("visit-%d-%d", want, i), 1, ids(ready)); err != nil {
+			all, err := s.taking(ctx)
+			if err != nil {
 				return nil, err
 			}
-			err := visitor.whole(ctx)
+			visitor, visiting := newCrowd(s.Stack)
+			if err := visitor.bring(visiting, fmt.Sprintf("visit-%d-%d", want, i), 1, ids(all)); err != nil {
+				return nil, err
+			}
+			err = visitor.whole(ctx)
 			for err == nil && visitor.on("") > 0 {
 				err = wait(ctx, 20*time.Millisecond)
 			}
