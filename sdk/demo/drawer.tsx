@@ -33,6 +33,8 @@ export function Drawer({ call, onClose }: { call: Call; onClose: () => void }) {
         <Fact name="Receiving">{rate(stats?.receiveKbps)}</Fact>
         <Fact name="Sending">{rate(stats?.sendKbps)}</Fact>
         <Fact name="Loss, receiving">{percent(stats?.receiveLossPercent)}</Fact>
+        <Fact name="Jitter, receiving">{stats ? `${Math.round(stats.receiveJitterMs)} ms` : "–"}</Fact>
+        {stats && stats.limitedBy !== "none" && <Fact name="Limited by">{{ bandwidth: "the network", cpu: "this machine", other: "the browser" }[stats.limitedBy]}</Fact>}
         <Fact name="Loss, sending">{percent(stats?.sendLossPercent)}</Fact>
         {stats && stats.sent.length > 0 && <Fact name="Layers">{stats.sent.map((s) => `${s.width}×${s.height}`).join(", ")}</Fact>}
       </dl>

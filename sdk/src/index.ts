@@ -21,5 +21,5 @@ export { RemoteParticipant, RemoteTrack, RemoteTrackPublication } from "./remote
 export { RoomEvent, type ConnectionState, type RoomEvents, type WaitInfo } from "./room-events.js";
 export { Room, type ConnectOptions, type RoomOptions } from "./room.js";
 export type { CloseReason } from "./session.js";
-export type { RoomStats, StreamStats } from "./stats.js";
+export type { LimitedBy, RoomStats, StreamStats } from "./stats.js";
 export type { TokenSource } from "./token.js";

@@ -1,6 +1,9 @@
 import type { Source, Stream } from "./events.js";
 import type { Kind } from "./publication.js";
 
+/** Why a picture is not sent as well as it could be: nothing, the machine, the network, or what only the browser knows. */
+export type LimitedBy = "none" | "cpu" | "bandwidth" | "other";
+
 /** What one receive stream has received. */
 export interface StreamStats {
   readonly mid: string;
@@ -11,6 +14,10 @@ export interface StreamStats {
   readonly bytesReceived: number;
   readonly packetsReceived: number;
   readonly packetsLost: number;
+  /** How unevenly packets arrive, in milliseconds (RFC 3550, section 6.4.1). */
+  readonly jitterMs: number;
+  /** How often the picture has stood still. */
+  readonly freezes: number;
   readonly framesDecoded: number;
   readonly framesPerSecond: number;
   /** Size of the last picture, in pixels. */
@@ -30,6 +37,10 @@ export interface RoomStats {
   readonly receiveLossPercent: number;
   readonly sendLossPercent: number;
   readonly framesEncoded: number;
+  /** The worst jitter of what is received, in milliseconds. */
+  readonly receiveJitterMs: number;
+  /** What keeps the pictures that are sent from being better. */
+  readonly limitedBy: LimitedBy;
   /** Sizes of the pictures that are sent, largest last. */
   readonly sent: readonly { source: Source | undefined; rid: string; width: number; height: number; kbps: number }[];
   readonly streams: readonly StreamStats[];
@@ -72,6 +83,8 @@ export function summarise(now: Sample, before: Sample | undefined, context: Stat
     receiveLossPercent: lost + arrived > 0 ? (100 * lost) / (lost + arrived) : 0,
     sendLossPercent: reports.length > 0 ? (100 * reports.reduce((a, b) => a + b, 0)) / reports.length : 0,
     framesEncoded: sum(outbound, "framesEncoded"),
+    receiveJitterMs: ofType(now, "inbound-rtp").reduce((worst, e) => Math.max(worst, count(e["jitter"]) * 1000), 0),
+    limitedBy: limitOf(outbound.filter((e) => e["active"] !== false).map((e) => text(e["qualityLimitationReason"]))),
     sent: outbound.filter((e) => e["kind"] === "video" && count(e["frameWidth"]) > 0).map((e) => ({
       source: context.sources.get(text(e["mid"])), rid: text(e["rid"]), width: count(e["frameWidth"]), height: count(e["frameHeight"]),
       kbps: kbps(e, "bytesSent"),
@@ -86,9 +99,15 @@ function streamStats(e: Sample["entries"][number], context: StatsContext): Strea
   return {
     mid, kind: e["kind"] === "audio" ? "audio" : "video", participant: stream?.participant, source: stream?.source,
     bytesReceived: count(e["bytesReceived"]), packetsReceived: count(e["packetsReceived"]), packetsLost: count(e["packetsLost"]),
+    jitterMs: count(e["jitter"]) * 1000, freezes: count(e["freezeCount"]),
     framesDecoded: count(e["framesDecoded"]), framesPerSecond: count(e["framesPerSecond"]),
     width: count(e["frameWidth"]), height: count(e["frameHeight"]),
   };
+}
+
+/** The reason of all layers: the network before the machine, because it can be helped less. */
+function limitOf(reasons: readonly string[]): LimitedBy {
+  return (["bandwidth", "cpu", "other"] as const).find((reason) => reasons.includes(reason)) ?? "none";
 }
 
 function ofType(sample: Sample, type: string): Sample["entries"][number][] {

@@ -265,6 +265,16 @@ describe("statistics", () => {
     const [stream] = summarise({ at: 0, entries: [inbound(1_000, 100, 0)] }, undefined, context).streams;
     assert.deepEqual([stream?.participant, stream?.source, stream?.framesDecoded, stream?.height], ["ada", "camera", 12, 180]);
   });
+  test("jitter is the worst of all streams, the limit that of the layers that are sent", () => {
+    const layer = (id: string, reason: string, active = true) => ({ ...outbound(0), id, active, qualityLimitationReason: reason });
+    const entries = [{ ...inbound(0, 0, 0), jitter: 0.004, freezeCount: 3 }, { ...inbound(0, 0, 0), id: "b", jitter: 0.031 }];
+    const stats = summarise({ at: 0, entries: [...entries, layer("q", "none"), layer("h", "cpu"), layer("f", "bandwidth", false)] }, undefined, context);
+    assert.equal(stats.receiveJitterMs, 31);
+    assert.deepEqual(stats.streams.map((s) => [s.jitterMs, s.freezes]), [[4, 3], [31, 0]]);
+    assert.equal(stats.limitedBy, "cpu");
+    assert.equal(summarise({ at: 0, entries: [layer("q", "cpu"), layer("h", "bandwidth")] }, undefined, context).limitedBy, "bandwidth");
+    assert.equal(summarise({ at: 0, entries }, undefined, context).limitedBy, "none");
+  });
   test("the first sample has no rates", () => {
     const stats = summarise({ at: 5, entries: [inbound(1_000, 0, 0)] }, undefined, context);
     assert.deepEqual([stats.receiveKbps, stats.receiveLossPercent], [0, 0]);
