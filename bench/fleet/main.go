@@ -43,20 +43,21 @@ func main() {
 	idle := flag.Duration("idle", 5*time.Minute, "how long a node may be empty")
 	typ := flag.String("type", "c7g.large", "the instance type that all use")
 	out := flag.String("json", "", "write the rows to this file")
+	spread := flag.Int("nodes-per-room", 1, "how many nodes a room may be on, as SPILLWAY_NODES_PER_ROOM; with 1 rooms are refused that outgrow theirs")
 	flag.Parse()
-	if err := run(*seed, *idle, *typ, *out); err != nil {
+	if err := run(*seed, *idle, *typ, *spread, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(seed uint64, idle time.Duration, typ, out string) error {
+func run(seed uint64, idle time.Duration, typ string, spread int, out string) error {
 	t, err := price.Type(typ)
 	if err != nil {
 		return err
 	}
 	profile := room.Default()
-	set := control.Settings{Region: "r", Profile: profile, MaxNodes: 10_000, IdleAfterMs: idle.Milliseconds(), BootMs: boot.Milliseconds(),
+	set := control.Settings{Region: "r", Profile: profile, MaxNodes: 10_000, NodesPerRoom: spread, IdleAfterMs: idle.Milliseconds(), BootMs: boot.Milliseconds(),
 		Offers: []placement.Offer{{Type: t.Name, Capacity: t.Capacity, Hour: t.Hour}}}
 	var rows []row
 	for _, tr := range traces(seed) {

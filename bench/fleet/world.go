@@ -116,7 +116,7 @@ func (s *spillway) boots(ctx context.Context, now time.Duration) error {
 			continue
 		}
 		delete(s.hello, id)
-		hello := events.Hello{Header: events.Head(events.ActionHello), Node: string(id), Boot: "boot-" + string(id)}
+		hello := events.Hello{Header: events.Head(events.ActionHello), Node: string(id), Boot: "boot-" + string(id), PipePort: 7883}
 		if err := s.Hello(ctx, control.Caller{Connection: "n-" + string(id), Node: id}, hello); err != nil {
 			return err
 		}
