@@ -270,6 +270,8 @@ func (e *Estimator) react(s signal, at time.Duration) {
 	default:
 		e.cuts = 0
 		e.grow(at)
+		// What gets through without a queue is carried, whatever was believed.
+		e.rate = max(e.rate, min(short, long))
 	}
 	e.bound(at)
 }

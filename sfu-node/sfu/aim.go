@@ -88,7 +88,11 @@ func (p *Peer) sound() (kbps int64) {
 
 // silentFor is how long nothing at all is sent before it is tried whether a
 // picture gets through.
-const silentFor = 3 * time.Second
+const (
+	silentFor = 3 * time.Second
+	// trialFor is how long it then goes on if no queue comes of it.
+	trialFor = 2 * time.Second
+)
 
 // breakSilence chooses the smallest layer of the first picture where nothing is
 // sent, not even sound: then nobody reports, and no estimate would ever change.
@@ -101,8 +105,12 @@ func (p *Peer) breakSilence(demands []layer.Demand, chosen []int, now time.Durat
 	e := &p.egress
 	e.mu.Lock()
 	silent := e.left == 0 || now-e.left >= silentFor
+	congested := e.watch.Congested(now)
 	e.mu.Unlock()
-	if len(chosen) > 0 && silent {
+	if silent {
+		p.tried = now
+	}
+	if len(chosen) > 0 && (silent || now-p.tried < trialFor && !congested) {
 		chosen[0] = demands[0].Above(layer.None)
 	}
 }

@@ -74,6 +74,7 @@ type roster struct {
 	only            bool
 	order           []*publication // video it is to receive, the most important first
 	ranked          []*publication // scratch
+	tried           time.Duration  // when a picture last was tried after silence
 }
 
 // view names a publication from a receiver's side.
