@@ -36,6 +36,8 @@ type uplink struct {
 	in    sync.Locker   // its intake's
 	waits bool          // its reader knows that something is held
 	until time.Duration // for how long
+	last  time.Duration // when the last packet came
+	alone int           // waits in a row for the rest of a frame in which nothing came
 
 	packets [maxHeld]packet
 	held    []*packet // those of packets that wait to be forwarded

@@ -94,3 +94,43 @@ func BenchmarkWayIn(b *testing.B) {
 		frame()
 	}
 }
+
+// Packets that come evenly spaced do not wait for each other for long; those that
+// come together do again.
+func TestSpacedPacketsDoNotWait(t *testing.T) {
+	b := newBench(events.Camera)
+	b.receiver(&discard{}, codecVP8).aim(0)
+	u := b.up[0]
+	u.in = &u.pub.from.(*Peer).intake.mu
+	r := &reader{sfu: b.sfu, batch: b.sfu.newBatch(0)}
+	seq := uint16(0)
+	arrives := func(now time.Duration) (waits bool) {
+		seq++
+		packet := raw(vp8In, seq, uint32(seq/5), vp8(seq/5+1, 0, seq%5 == 0, true))
+		packet[1] &^= 0x80
+		u.accept(u.free(), packet, now)
+		if u.spread(now) {
+			u.flushTo(r.batch)
+			return false
+		}
+		r.wait(u, now)
+		return true
+	}
+	now := time.Second
+	for i := range 20 {
+		now += 7 * time.Millisecond
+		if waits := arrives(now); waits != (i < spreadAfter) {
+			t.Fatalf("packet %d waits: %v", i, waits)
+		}
+		r.gather(now + gatherFor)
+		if len(u.held) > 0 {
+			t.Fatalf("packet %d is still held", i)
+		}
+	}
+	if !arrives(now+time.Millisecond) || !arrives(now+time.Millisecond) {
+		t.Error("packets that come together do not wait for each other")
+	}
+	if r.gather(now + time.Millisecond); len(u.held) != 2 {
+		t.Errorf("%d packets are held", len(u.held))
+	}
+}

@@ -161,7 +161,7 @@ func (p *Peer) onRTP(r *reader, i int, b []byte, now time.Duration) {
 		return
 	}
 	q.buf = r.datagrams.Swap(i, q.buf)
-	if u.complete(q) {
+	if spread := u.spread(now); spread || u.complete(q) {
 		u.flushTo(r.batch)
 	} else {
 		r.wait(u, now)

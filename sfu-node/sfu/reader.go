@@ -87,6 +87,20 @@ func (r *reader) lock(p *Peer) {
 	r.locked = p
 }
 
+// spreadAfter is how many waits in vain show that a sender spaces packets out.
+const spreadAfter = 8
+
+// spread notes that a packet came, and reports whether the sender spaces its packets
+// out so that waiting would only delay them. Packets that come close to each other
+// show that it no longer does.
+func (u *uplink) spread(now time.Duration) bool {
+	if now-u.last < gatherFor {
+		u.alone = 0
+	}
+	u.last = now
+	return u.alone >= spreadAfter
+}
+
 // wait notes that an uplink holds a frame that is not complete.
 func (r *reader) wait(u *uplink, now time.Duration) {
 	if len(u.held) == 1 {
@@ -108,6 +122,9 @@ func (r *reader) gather(now time.Duration) time.Time {
 		case len(u.held) == 0:
 			u.waits = false
 		case u.until <= now:
+			if len(u.held) == 1 {
+				u.alone++
+			}
 			u.flushTo(r.batch)
 			u.waits = false
 		default:
