@@ -105,9 +105,7 @@ func TestSoak(t *testing.T) {
 	if c.heard == 0 || len(c.wrong) > 0 {
 		t.Errorf("%d packets arrived, and %d at the wrong person: %.5s", c.heard, len(c.wrong), c.wrong)
 	}
-	if after.goroutines > before.goroutines+10 {
-		t.Errorf("goroutines grew from %d to %d", before.goroutines, after.goroutines)
-	}
+	waitFor(t, "the goroutines of those who left have ended", func() bool { return runtime.NumGoroutine() <= before.goroutines+10 })
 	if after.bytes > before.bytes+before.bytes/2+2<<20 {
 		t.Errorf("memory grew from %d to %d KB", before.bytes>>10, after.bytes>>10)
 	}
@@ -142,15 +140,13 @@ func (c *visitors) rounds(n, at int) footprint {
 		})
 	}
 	waitFor(c.t, "only the hosts are here", func() bool { return c.w.Report().People == 2 })
-	var f footprint
-	settled := func() bool { // the last goroutines end when they may
-		now := runtime.NumGoroutine()
-		same := now == f.goroutines
-		f.goroutines = now
-		time.Sleep(50 * time.Millisecond)
-		return same
+	f := footprint{goroutines: runtime.NumGoroutine()}
+	for quiet := time.Now(); time.Since(quiet) < 300*time.Millisecond; time.Sleep(20 * time.Millisecond) {
+		// The last goroutines of who left end when they may.
+		if now := runtime.NumGoroutine(); now < f.goroutines {
+			f.goroutines, quiet = now, time.Now()
+		}
 	}
-	waitFor(c.t, "goroutines have ended", settled)
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
