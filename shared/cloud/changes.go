@@ -152,6 +152,11 @@ func writesOf(c control.Change) ([]write, error) {
 	return nodeWrites(c)
 }
 
+// onNode is the condition that a block is on a node in one of its lives. The
+// generation alone does not say so: blocks move, and most nodes are in their first
+// life.
+const onNode = "#g = :g AND #by = :by"
+
 // blockWrite translates a change of a block.
 func blockWrite(c control.Change) (write, bool, error) {
 	switch c := c.(type) {
@@ -159,28 +164,38 @@ func blockWrite(c control.Change) (write, bool, error) {
 		i, err := encodeBlock(c.Block)
 		return write{key: blockKey(c.Block.Room, c.Block.Index), item: i, cond: "attribute_not_exists(#pk)"}, true, err
 	case control.DeleteBlock:
-		w := write{key: blockKey(c.Room, c.Index), cond: "#g = :g AND size(#m) = :zero",
-			values: item{":g": num(c.Generation), ":zero": num(0)}}
+		w := write{key: blockKey(c.Room, c.Index), cond: onNode + " AND size(#m) = :zero",
+			values: item{":g": num(c.Generation), ":by": str(byNode(c.Node)), ":zero": num(0)}}
 		if c.Member != "" {
 			w.k = string(c.Member)
-			w.cond = "#g = :g AND (size(#m) = :zero OR (size(#m) = :one AND #m.#k = :r))"
+			w.cond = onNode + " AND (size(#m) = :zero OR (size(#m) = :one AND #m.#k = :r))"
 			w.values[":one"], w.values[":r"] = num(1), num(c.If)
 		}
 		return w, true, nil
 	case control.ShrinkBlock:
 		i, err := encodeBlock(c.Block)
 		w := write{key: blockKey(c.Block.Room, c.Block.Index), update: "SET #n = :n, #d = :d",
-			cond:   "#g = :g AND #n = :from AND size(#m) <= :n AND attribute_not_exists(#z)",
-			values: item{":g": num(c.Block.Generation), ":from": num(c.From), ":n": num(c.Block.Seats), ":d": i[attrDoc]}}
+			cond: onNode + " AND #n = :from AND size(#m) <= :n",
+			values: item{":g": num(c.Block.Generation), ":by": str(byNode(c.Block.Node)), ":from": num(c.From), ":n": num(c.Block.Seats),
+				":d": i[attrDoc]}}
 		if c.Member != "" {
 			w.k = string(c.Member)
 			w.update += " REMOVE #m.#k"
-			w.cond = "#g = :g AND #n = :from AND size(#m) <= :most AND #m.#k = :r AND attribute_not_exists(#z)"
+			w.cond = onNode + " AND #n = :from AND size(#m) <= :most AND #m.#k = :r"
 			w.values[":most"], w.values[":r"] = num(c.Block.Seats+1), num(c.If)
 		}
 		return w, true, err
+	case control.SealBlock:
+		return write{key: blockKey(c.Room, c.Index), update: "SET #z = :z", cond: onNode,
+			values: item{":g": num(c.Generation), ":by": str(byNode(c.Node)), ":z": yes()}}, true, nil
+	case control.MoveBlock:
+		i, err := encodeBlock(c.Block)
+		return write{key: blockKey(c.Block.Room, c.Block.Index), update: "SET #g = :to, #by = :home, #d = :d REMOVE #z",
+			cond: onNode + " AND #n = :n",
+			values: item{":g": num(c.If), ":by": str(byNode(c.From)), ":n": num(c.Block.Seats), ":to": num(c.Block.Generation),
+				":home": str(byNode(c.Block.Node)), ":d": i[attrDoc]}}, true, err
 	case control.DropBlock:
-		return write{key: blockKey(c.Room, c.Index), cond: "#g = :g", values: item{":g": num(c.Generation)}}, true, nil
+		return write{key: blockKey(c.Room, c.Index), cond: onNode, values: item{":g": num(c.Generation), ":by": str(byNode(c.Node))}}, true, nil
 	case control.TakeSeat:
 		return write{key: blockKey(c.Room, c.Index), k: string(c.Key), update: "SET #m.#k = :r",
 			cond:   "#g = :g AND attribute_not_exists(#z) AND (#m.#k <= :r OR (attribute_not_exists(#m.#k) AND size(#m) < #n))",

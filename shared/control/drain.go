@@ -33,12 +33,26 @@ func Drain(d Drained, why string, now time.Time) Plan {
 			return plan
 		}
 		plan.Commits = []Commit{One(SetState{Node: n.ID, Generation: n.Generation, From: n.State, To: to})}
+		plan.Commits = append(plan.Commits, seal(n, d.Blocks)...)
 	default:
 		plan.Decision.Choice, plan.Decision.Why = "nothing", "the node is "+string(n.State)
 		return plan
 	}
 	plan.Sends = moveAway(d.View, d.Blocks)
 	return plan
+}
+
+// seal lets nobody new sit down in the blocks of a node that has left ready, as one
+// would who read the node before that. The sweep repeats it for blocks that were
+// granted meanwhile. Who sits there may stay.
+func seal(n fleet.Node, blocks []fleet.Block) []Commit {
+	var commits []Commit
+	for _, b := range blocks {
+		if b.Node == n.ID && b.Generation == n.Generation && !b.Sealed {
+			commits = append(commits, Hint(SealBlock{b.Room, b.Index, b.Node, b.Generation}))
+		}
+	}
+	return commits
 }
 
 // moveAway asks everybody on a node to go elsewhere, a message for each room and

@@ -244,7 +244,7 @@ func returnBlock(s Seating, b fleet.Block, key room.Key, revision room.Revision,
 	if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {
 		loads[b.Node] = room.Load{}.Minus(b.Load)
 	}
-	changes := []Change{DeleteBlock{b.Room, b.Index, b.Generation, key, revision}}
+	changes := []Change{DeleteBlock{b.Room, b.Index, b.Node, b.Generation, key, revision}}
 	return Commit{Changes: append(changes, s.withoutBlock(b.Index, loads, now)...)}
 }
 

@@ -125,17 +125,18 @@ type (
 	}
 	// PutBlock stores a block if there is none of that room and index.
 	PutBlock struct{ Block fleet.Block }
-	// DeleteBlock removes a block if it has the generation and nobody sits in it,
-	// or nobody but Member with revision If.
+	// DeleteBlock removes a block if it is on the node in that generation and nobody
+	// sits in it, or nobody but Member with revision If.
 	DeleteBlock struct {
 		Room       room.Name
 		Index      int
+		Node       room.NodeID
 		Generation room.Generation
 		Member     room.Key
 		If         room.Revision
 	}
 	// ShrinkBlock takes free seats out of a block, which becomes Block: if it has
-	// the generation, had From seats, is not sealed, and no more sit in it than
+	// is on the node in that generation, had From seats, and no more sit in it than
 	// Block has seats. Who sits in it does not change, except for Member, if named,
 	// who must sit there with revision If and leaves it.
 	ShrinkBlock struct {
@@ -144,11 +145,28 @@ type (
 		Member room.Key
 		If     room.Revision
 	}
+	// SealBlock lets nobody new sit down in a block, if it is on the node in that
+	// generation. Sealing it again changes nothing.
+	SealBlock struct {
+		Room       room.Name
+		Index      int
+		Node       room.NodeID
+		Generation room.Generation
+	}
+	// MoveBlock puts a block with whoever sits in it onto the node and the
+	// generation that Block has, and opens it, if it is on the node From in the
+	// generation If and has as many seats as Block.
+	MoveBlock struct {
+		Block fleet.Block
+		From  room.NodeID
+		If    room.Generation
+	}
 	// DropBlock removes a block of a dead life of a node, with whoever sits in it,
-	// if it has the generation.
+	// if it is on the node in that generation.
 	DropBlock struct {
 		Room       room.Name
 		Index      int
+		Node       room.NodeID
 		Generation room.Generation
 	}
 	// TakeSeat sits a participant down if the block has the generation, is not
@@ -296,6 +314,8 @@ func (DeleteParticipant) change() {}
 func (PutBlock) change()          {}
 func (DeleteBlock) change()       {}
 func (ShrinkBlock) change()       {}
+func (SealBlock) change()         {}
+func (MoveBlock) change()         {}
 func (DropBlock) change()         {}
 func (TakeSeat) change()          {}
 func (ReleaseSeat) change()       {}

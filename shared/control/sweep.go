@@ -15,8 +15,12 @@ const (
 	// IndexLags is how long the index of nodes may take to show one, with much to
 	// spare.
 	IndexLags = 10 * time.Second
-	// LostAfter is how long after the end of its lease a node is given up.
+	// LostAfter is how long after the end of its lease a node is given up on which
+	// nobody has a seat any more.
 	LostAfter = 60 * time.Second
+	// CutOffAfter is how long after the end of its lease a node is given up whose
+	// people have stayed: it may serve them, and be cut off from here alone.
+	CutOffAfter = 4 * time.Minute
 	// lapsesTogether is how far apart leases end that one fault of the control plane
 	// has ended: nodes beat every few seconds, and not at the same moment.
 	lapsesTogether = 2 * fleet.LeaseLasts
@@ -96,19 +100,24 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 		return Plan{Commits: []Commit{One(DeleteNode{n.ID, n.Generation, n.State})}, Decision: d}
 	case n.State == fleet.Terminating:
 		return Plan{Terminations: []Termination{{Node: n.ID, Instance: n.Instance, Why: "asked again"}}}
+	case n.State == fleet.Lost && len(s.Blocks) > 0 && now.Sub(s.View.LeaseEnds()) <= fleet.NoShowAfter:
+		d.Choice, d.Why = "keep the seats", "whose node died may come back for them"
+		return Plan{Commits: seal(n, s.Blocks), Decision: d}
 	case n.State == fleet.Lost:
 		return s.dropBlocks(d, now)
 	case gone:
 		d.Choice, d.Why = "give the node up", "EC2 says its instance is gone"
 		plan := s.move(fleet.LeaseExpired, false, d)
+		plan.Commits = append(plan.Commits, seal(n, s.Blocks)...)
 		plan.Sends = shutdown(n, events.CodeFenced)
 		return plan
-	case !s.Blind && now.Sub(s.View.LeaseEnds()) > LostAfter:
+	case !s.Blind && s.silent(now):
 		d.Choice, d.Why = "give the node up", "its lease ended"
 		plan := s.move(fleet.LeaseExpired, false, d)
 		for i := range plan.Commits { // not if it has been heard of in the meantime
 			plan.Commits[i].Changes = append(plan.Commits[i].Changes, CheckBeat{n.ID, s.View.Beat.Generation, s.View.Beat.Seq})
 		}
+		plan.Commits = append(plan.Commits, seal(n, s.Blocks)...)
 		plan.Sends = shutdown(n, events.CodeFenced)
 		return plan
 	case n.Empty() && n.State == fleet.Draining && len(s.Blocks) == 0:
@@ -126,10 +135,23 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 	plan := s.tidy(now, d)
 	s.overcommit(&plan)
 	if n.State == fleet.Draining {
+		plan.Commits = append(plan.Commits, seal(n, s.Blocks)...)
 		// Whoever has not gone yet may not have been reached.
 		plan.Sends = append(plan.Sends, moveAway(s.View, s.Blocks)...)
 	}
 	return plan
+}
+
+// silent reports whether a node has been out of reach for so long that it is given
+// up: soon where all who had their seats there have gone elsewhere, as people do
+// whom it does not answer; later where some have not, because the node may be cut off
+// from here alone and serve them well.
+func (s NodeSweep) silent(now time.Time) bool {
+	silence := now.Sub(s.View.LeaseEnds())
+	seated := slices.ContainsFunc(s.Blocks, func(b fleet.Block) bool {
+		return b.Generation == s.View.Node.Generation && len(b.Members) > 0
+	})
+	return silence > LostAfter && !seated || silence > CutOffAfter
 }
 
 func (s NodeSweep) move(cause fleet.Cause, ifEmpty bool, d Decision) Plan {
@@ -189,7 +211,7 @@ func (s NodeSweep) drop(blocks []fleet.Block, now time.Time) []Commit {
 		left, known := s.Rooms[name]
 		r := left
 		for _, b := range of[name] {
-			changes = append(changes, DropBlock{b.Room, b.Index, b.Generation})
+			changes = append(changes, DropBlock{b.Room, b.Index, b.Node, b.Generation})
 			left = left.WithoutBlock(b.Index)
 			for _, key := range slices.Sorted(maps.Keys(b.Members)) {
 				hints = append(hints, Hint(DeleteParticipant{b.Room, key, b.Members[key]}))

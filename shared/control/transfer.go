@@ -59,7 +59,7 @@ func (s Seating) transfer(r room.Room, role room.Role, now time.Time) (*transfer
 	noStage := onStage && r.StageLeft() < 1
 	var from []fleet.Block
 	for _, b := range s.Blocks {
-		if b.Free() > 0 && r.Ref(b.Index) != nil && (!noStage || b.For(room.Publisher)) {
+		if b.Unused() > 0 && r.Ref(b.Index) != nil && (!noStage || b.For(room.Publisher)) {
 			from = append(from, b)
 		}
 	}
@@ -70,9 +70,12 @@ func (s Seating) transfer(r room.Room, role room.Role, now time.Time) (*transfer
 		return nil, events.Errorf(events.CodeRoomFull, "the room is full: it takes %d participants", r.Profile.MaxParticipants)
 	}
 	b := slices.MaxFunc(from, func(a, b fleet.Block) int {
-		return cmp.Or(cmp.Compare(a.Free(), b.Free()), cmp.Compare(b.Index, a.Index))
+		return cmp.Or(cmp.Compare(a.Unused(), b.Unused()), cmp.Compare(b.Index, a.Index))
 	})
-	t := &transfer{block: b, seats: (b.Free() + 1) / 2}
+	t := &transfer{block: b, seats: (b.Unused() + 1) / 2}
+	if b.Sealed {
+		t.seats = b.Unused() // nobody else will sit down there
+	}
 	if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {
 		t.node = v
 	}
@@ -94,7 +97,7 @@ func stageFull(r room.Room) error {
 func (s Seating) seatsFree() int {
 	n := 0
 	for _, b := range s.Blocks {
-		n += b.Free()
+		n += b.Unused()
 	}
 	return n
 }
@@ -125,7 +128,7 @@ func (t *transfer) changes(loads map[room.NodeID]room.Load) []Change {
 	}
 	left := b.Seats - t.seats
 	if left == 0 {
-		return []Change{DeleteBlock{b.Room, b.Index, b.Generation, t.member, t.revision}}
+		return []Change{DeleteBlock{b.Room, b.Index, b.Node, b.Generation, t.member, t.revision}}
 	}
 	b.Seats, b.Load, b.Members = left, b.Load.Minus(t.load), nil
 	return []Change{ShrinkBlock{Block: b, From: t.block.Seats, Member: t.member, If: t.revision}}

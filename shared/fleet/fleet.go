@@ -191,7 +191,13 @@ type Block struct {
 	// Sealed blocks take nobody new.
 	Sealed    bool
 	CreatedAt time.Time
+	// MovedAt is when the block was moved here from a node that died, if it was.
+	// Whoever sat in it then has until [NoShowAfter] to come.
+	MovedAt time.Time `json:",omitzero"`
 }
+
+// NoShowAfter is how long a seat is kept for somebody whose node died.
+const NoShowAfter = 30 * time.Second
 
 // MaxBlockSeats bounds a block, so that its item stays within one write unit.
 const MaxBlockSeats = 24
@@ -199,12 +205,15 @@ const MaxBlockSeats = 24
 // For reports whether the block's seats are for a role.
 func (b Block) For(role room.Role) bool { return (b.Role == room.Viewer) == (role == room.Viewer) }
 
-// Free returns how many seats nobody sits on.
+// Unused returns how many seats nobody sits on.
+func (b Block) Unused() int { return max(b.Seats-len(b.Members), 0) }
+
+// Free returns how many seats somebody may still sit down on.
 func (b Block) Free() int {
 	if b.Sealed {
 		return 0
 	}
-	return max(b.Seats-len(b.Members), 0)
+	return b.Unused()
 }
 
 // Wait is a participant for whom no node has room yet.

@@ -229,6 +229,19 @@ func (r Room) WithSeats(index, seats int, full bool) Room {
 	return r
 }
 
+// WithMoved returns the room after blocks were moved to another node with whoever
+// sits in them.
+func (r Room) WithMoved(to NodeID, generation Generation, indexes ...int) Room {
+	r = r.Clone()
+	for _, index := range indexes {
+		if ref := r.Ref(index); ref != nil {
+			ref.Node, ref.Generation = to, generation
+		}
+	}
+	r.Revision++
+	return r
+}
+
 // WithFull returns the room with a block marked full or open.
 func (r Room) WithFull(index int, full bool) Room {
 	r = r.Clone()

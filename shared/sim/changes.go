@@ -29,17 +29,23 @@ func (s *Store) holds(c control.Change) bool {
 	case control.DeleteBlock:
 		b, ok := s.blocks[step.BlockKey{Room: c.Room, Index: c.Index}]
 		rev, sits := b.Members[c.Member]
-		return ok && b.Generation == c.Generation && (len(b.Members) == 0 || len(b.Members) == 1 && sits && rev == c.If)
+		return ok && b.Node == c.Node && b.Generation == c.Generation && (len(b.Members) == 0 || len(b.Members) == 1 && sits && rev == c.If)
 	case control.ShrinkBlock:
 		b, ok := s.blocks[blockKey(c.Block)]
 		stay := len(b.Members)
 		if rev, sits := b.Members[c.Member]; c.Member != "" {
 			ok, stay = ok && sits && rev == c.If, stay-1
 		}
-		return ok && b.Generation == c.Block.Generation && b.Seats == c.From && !b.Sealed && stay <= c.Block.Seats
+		return ok && b.Node == c.Block.Node && b.Generation == c.Block.Generation && b.Seats == c.From && stay <= c.Block.Seats
+	case control.SealBlock:
+		b, ok := s.blocks[step.BlockKey{Room: c.Room, Index: c.Index}]
+		return ok && b.Node == c.Node && b.Generation == c.Generation
+	case control.MoveBlock:
+		b, ok := s.blocks[blockKey(c.Block)]
+		return ok && b.Node == c.From && b.Generation == c.If && b.Seats == c.Block.Seats
 	case control.DropBlock:
 		b, ok := s.blocks[step.BlockKey{Room: c.Room, Index: c.Index}]
-		return ok && b.Generation == c.Generation
+		return ok && b.Node == c.Node && b.Generation == c.Generation
 	case control.TakeSeat:
 		b, ok := s.blocks[step.BlockKey{Room: c.Room, Index: c.Index}]
 		rev, sits := b.Members[c.Key]
@@ -136,9 +142,17 @@ func (s *Store) apply(c control.Change) {
 	case control.DeleteBlock:
 		delete(s.blocks, step.BlockKey{Room: c.Room, Index: c.Index})
 	case control.ShrinkBlock:
-		b := cloneBlock(c.Block)
-		b.Members = s.blocks[blockKey(b)].Members
+		b, was := cloneBlock(c.Block), s.blocks[blockKey(c.Block)]
+		b.Members, b.Sealed = was.Members, was.Sealed
 		delete(b.Members, c.Member)
+		s.blocks[blockKey(b)] = b
+	case control.SealBlock:
+		b := s.blocks[step.BlockKey{Room: c.Room, Index: c.Index}]
+		b.Sealed = true
+		s.blocks[blockKey(b)] = b
+	case control.MoveBlock:
+		b := cloneBlock(c.Block)
+		b.Members, b.Sealed = s.blocks[blockKey(b)].Members, false
 		s.blocks[blockKey(b)] = b
 	case control.DropBlock:
 		delete(s.blocks, step.BlockKey{Room: c.Room, Index: c.Index})

@@ -96,6 +96,11 @@ func TestALostNodeIsEndedAndItsSeatsDropped(t *testing.T) {
 	}
 	one[events.Waiting](l, l.inbox(someone("bob", "s"))) // an ended lease takes nobody
 	l.Pass(control.LostAfter)
+	l.sweep()
+	if l.node(n).Node.State != fleet.Ready { // ann may be well there
+		t.Error("a node that may only be cut off was given up")
+	}
+	l.Pass(control.CutOffAfter - control.LostAfter)
 	for range 3 {
 		l.sweep()
 	}
@@ -122,7 +127,7 @@ func TestWhenAllLeasesEndTogetherNobodyIsGivenUp(t *testing.T) {
 		l.admit(p, n)
 		nodes = append(nodes, n)
 	}
-	l.Pass(4 * time.Minute)
+	l.Pass(control.CutOffAfter + 2*fleet.LeaseLasts)
 	l.sweep()
 	if n := len(l.EC2.Living()); n != 3 {
 		t.Fatalf("%d of 3 nodes left", n)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/step"
@@ -130,7 +131,7 @@ func TestADeadNodesPipesAreGivenBack(t *testing.T) {
 	for _, n := range l.room("r").Nodes[1:] {
 		living = append(living, node{id: n.Node, connection: "c-" + string(n.Node), generation: 1})
 	}
-	for range 12 {
+	for range 3 + control.CutOffAfter/(fleet.HeartbeatEvery*3) {
 		l.after(fleet.HeartbeatEvery*3, living...)
 		l.sweep()
 		l.seats()

@@ -30,6 +30,7 @@ func Run(t *testing.T, make func(t *testing.T) step.Store) {
 		"blocks":       (*suite).blocks,
 		"shrinking":    (*suite).shrinking,
 		"leaving":      (*suite).leaving,
+		"moving":       (*suite).moving,
 		"nodes":        (*suite).nodes,
 		"states":       (*suite).states,
 		"beats":        (*suite).beats,
@@ -198,7 +199,7 @@ func (s *suite) seats() {
 
 func (s *suite) blocks() {
 	del := func(index int, g room.Generation, member room.Key, rev room.Revision) control.Change {
-		return control.DeleteBlock{Room: s.block(0, 0, nil).Room, Index: index, Generation: g, Member: member, If: rev}
+		return control.DeleteBlock{Room: s.block(0, 0, nil).Room, Index: index, Node: s.nodeID(0), Generation: g, Member: member, If: rev}
 	}
 	two := s.block(0, 4, map[room.Key]room.Revision{"a": 1, "b": 2})
 	one := s.block(1, 4, map[room.Key]room.Revision{"a": 1})
@@ -215,8 +216,10 @@ func (s *suite) blocks() {
 	s.does("delete with its last member", del(1, 1, "a", 1))
 	s.conflicts("delete again", del(1, 1, "a", 1))
 	s.does("delete empty", del(2, 1, "", 0))
-	s.conflicts("drop another generation", control.DropBlock{Room: two.Room, Index: 0, Generation: 2})
-	s.does("drop with members", control.DropBlock{Room: two.Room, Index: 0, Generation: 1})
+	s.conflicts("delete on another node", control.DeleteBlock{Room: two.Room, Index: 0, Node: s.nodeID(1), Generation: 1, Member: "a", If: 1})
+	s.conflicts("drop another generation", control.DropBlock{Room: two.Room, Index: 0, Node: two.Node, Generation: 2})
+	s.conflicts("drop on another node", control.DropBlock{Room: two.Room, Index: 0, Node: s.nodeID(1), Generation: 1})
+	s.does("drop with members", control.DropBlock{Room: two.Room, Index: 0, Node: two.Node, Generation: 1})
 	s.same("blocks left", 0, len(s.find(step.BlocksOf{Node: two.Node}).Blocks))
 }
 
@@ -248,13 +251,53 @@ func (s *suite) shrinking() {
 	s.does("create sealed", control.PutBlock{Block: sealed})
 	after := sealed
 	after.Sealed, after.Seats, after.Members = false, 3, nil
-	s.conflicts("shrink a sealed block", control.ShrinkBlock{Block: after, From: 6})
+	s.does("shrink a sealed block", control.ShrinkBlock{Block: after, From: 6})
+	s.conflicts("sit down in it", control.TakeSeat{Room: b.Room, Index: 1, Generation: 1, Key: "d", Revision: 9})
+	after.Node = s.nodeID(1)
+	s.conflicts("shrink on another node", control.ShrinkBlock{Block: after, From: 3})
 
 	n := s.node(0, room.Load{Kbps: 100, PPS: 1000})
 	s.does("create", control.PutNode{Node: n})
 	s.does("claim kbps and give packets back", control.ClaimLoad{Node: n.ID, Generation: 1, Load: room.Load{Kbps: 100, PPS: -50}, At: now})
 	s.same("available", room.Load{PPS: 1050}, s.get(step.NodeKey{Node: n.ID}).Nodes[0].Node.Available)
 	s.conflicts("claim more than there is and give packets back", control.ClaimLoad{Node: n.ID, Generation: 1, Load: room.Load{Kbps: 1, PPS: -50}, At: now})
+}
+
+func (s *suite) moving() {
+	b := s.block(0, 4, map[room.Key]room.Revision{"a": 1, "b": 2})
+	b.Role, b.Load = room.Viewer, room.Load{Kbps: 600, PPS: 60}
+	key := step.BlockKey{Room: b.Room, Index: 0}
+	s.does("create", control.PutBlock{Block: b})
+	seal := control.SealBlock{Room: b.Room, Index: 0, Node: b.Node, Generation: 1}
+	other := seal
+	other.Node = s.nodeID(1)
+	s.conflicts("seal on another node", other)
+	other = seal
+	other.Generation = 2
+	s.conflicts("seal in another generation", other)
+	s.does("seal", seal)
+	s.does("seal again", seal)
+	s.conflicts("sit down in a sealed block", control.TakeSeat{Room: b.Room, Index: 0, Generation: 1, Key: "c", Revision: 9})
+	b.Sealed = true
+	s.same("sealed", []fleet.Block{b}, s.get(key).Blocks)
+
+	to := b
+	to.Node, to.Generation, to.MovedAt, to.Members, to.Sealed = s.nodeID(1), 1, now, nil, false
+	s.conflicts("move from another node", control.MoveBlock{Block: to, From: s.nodeID(2), If: 1})
+	s.conflicts("move from another generation", control.MoveBlock{Block: to, From: b.Node, If: 2})
+	shrunk := to
+	shrunk.Seats = 3
+	s.conflicts("move with another size", control.MoveBlock{Block: shrunk, From: b.Node, If: 1})
+	s.does("release a seat of it", control.ReleaseSeat{Room: b.Room, Index: 0, Key: "b", Revision: 2})
+	move := control.MoveBlock{Block: to, From: b.Node, If: 1}
+	s.does("move", move)
+	s.conflicts("move again", move)
+	to.Members = map[room.Key]room.Revision{"a": 1}
+	s.same("moved with who sits in it", []fleet.Block{to}, s.get(key).Blocks)
+	s.same("blocks of the old node", 0, len(s.find(step.BlocksOf{Node: b.Node}).Blocks))
+	s.same("blocks of the new node", []fleet.Block{to}, s.find(step.BlocksOf{Node: to.Node}).Blocks)
+	s.conflicts("seal where it was", seal)
+	s.does("sit down in it", control.TakeSeat{Room: b.Room, Index: 0, Generation: 1, Key: "c", Revision: 9})
 }
 
 func (s *suite) nodes() {

@@ -183,7 +183,7 @@ func (s *suite) together() {
 	s.conflicts("grant beyond what is available", claim, control.PutRoom{Room: r.WithFull(0, true), If: r.Revision}, control.PutBlock{Block: second})
 	s.same("room after the failed grant", []room.Room{r}, s.get(step.RoomKey{Room: r.Name}).Rooms)
 	s.same("block after the failed grant", 0, len(s.get(step.BlockKey{Room: b.Room, Index: 1}).Blocks))
-	s.does("return", control.DeleteBlock{Room: b.Room, Index: 0, Generation: 1, Member: "a", If: 1},
+	s.does("return", control.DeleteBlock{Room: b.Room, Index: 0, Node: b.Node, Generation: 1, Member: "a", If: 1},
 		control.ReturnLoad{Node: n.ID, Generation: 1, Load: b.Load, At: now}, control.DeleteRoom{Name: r.Name, If: r.Revision})
 	s.same("available", room.Load{Kbps: 5000, PPS: 500}, s.get(step.NodeKey{Node: n.ID}).Nodes[0].Node.Available)
 }
