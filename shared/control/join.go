@@ -33,9 +33,7 @@ func Join(s Seating, e JoinEvent, now time.Time, set Settings) (Plan, error) {
 	who := seeker{Room: e.Caller.Room, Key: e.Caller.Key, Identity: e.Caller.Identity, Name: e.Caller.Name,
 		Role: role, Session: e.Message.Session, Spread: e.Spread, Looked: e.Looked}
 	who.From = e.Message.From
-	for _, n := range e.Message.Avoid {
-		who.Avoid = append(who.Avoid, room.NodeID(n))
-	}
+	who.Avoid = Nodes(e.Message.Avoid)
 	st, err := seat(s, who, now, set)
 	var lost lossNoted
 	if errors.As(err, &lost) {
@@ -73,6 +71,15 @@ func (s Seating) role(e JoinEvent, now time.Time) (room.Role, error) {
 		return p.Cast, nil
 	}
 	return role, err
+}
+
+// Nodes reads the nodes that a message names.
+func Nodes(names []string) []room.NodeID {
+	var out []room.NodeID
+	for _, n := range names {
+		out = append(out, room.NodeID(n))
+	}
+	return out
 }
 
 func offer(st seated, e JoinEvent) Send {

@@ -95,17 +95,17 @@ func (s Seating) freeHeld(p room.Participant, now time.Time) []Commit {
 // fewer people there, all of them.
 const lossesNeeded = 3
 
-// splits decides about somebody who cannot reach the nodes that the room is on,
-// where it may be on no further one. One alone is refused, and what it says is
-// noted of the first of them; when enough say so, the node is taken for dead and the room goes elsewhere, without
-// waiting for the lease to end. It returns the snapshot to go on with, and what
-// to commit first.
-func (s Seating) splits(who seeker, now time.Time, set Settings) (Seating, []Commit, error) {
-	homes := s.homes(now)
-	if len(homes) < set.nodesPerRoom() || slices.ContainsFunc(homes, func(v fleet.View) bool { return !slices.Contains(who.Avoid, v.Node.ID) }) {
+// splits decides about somebody who cannot reach the node of its seat, or, where
+// the room may be on no further one, any of its nodes. What it says is noted; when
+// enough say so, the room takes the node for dead and leaves it, without waiting
+// for the lease to end. Until then it is refused where the room could only follow
+// it, and seated elsewhere where it can. It returns the snapshot to go on with, and
+// what to commit first.
+func (s Seating) splits(who seeker, prev room.Participant, now time.Time, set Settings) (Seating, []Commit, error) {
+	home, elsewhere := s.unreached(who, prev, now, set)
+	if home == nil {
 		return s, nil, nil
 	}
-	home := homes[0]
 	if !s.Complete {
 		return s, nil, ErrLookAgain
 	}
@@ -131,11 +131,30 @@ func (s Seating) splits(who seeker, now time.Time, set Settings) (Seating, []Com
 		r = r.WithSuspect(home.Node.ID, now)
 	}
 	noted := One(PutRoom{r, before})
-	if enough {
+	if enough || elsewhere {
 		s.Room = &r
 		return s, []Commit{noted}, nil
 	}
 	return s, nil, lossNoted{noted}
+}
+
+// unreached returns the node that who says does not answer it, if the room still
+// takes it for alive, and whether who can be seated elsewhere.
+func (s Seating) unreached(who seeker, prev room.Participant, now time.Time, set Settings) (home *fleet.View, elsewhere bool) {
+	homes := s.homes(now)
+	elsewhere = len(homes) < set.nodesPerRoom() ||
+		slices.ContainsFunc(homes, func(v fleet.View) bool { return !slices.Contains(who.Avoid, v.Node.ID) })
+	if len(homes) > 0 && !elsewhere {
+		home = &homes[0]
+	}
+	if b := s.own(who.Key, prev); b != nil {
+		for i := range homes {
+			if homes[i].Node.ID == b.Node && slices.Contains(who.Avoid, b.Node) {
+				home = &homes[i]
+			}
+		}
+	}
+	return home, elsewhere
 }
 
 // lossNoted refuses somebody who cannot reach the room's node while others may,

@@ -196,7 +196,7 @@ func Reconcile(v fleet.View, blocks []fleet.Block, inv events.Inventory, now tim
 			}
 			p := person{string(b.Room), string(key)}
 			at, there := present[p]
-			settled := taken.Sub(rev.Time()) > SettleAfter
+			settled := settled(b, rev, taken)
 			// A session that took an earlier one's place and never reached the node has
 			// lost the seat, and so has the earlier one, which may ask for it again.
 			late := there && room.Revision(at) < rev && settled
@@ -217,6 +217,16 @@ func Reconcile(v fleet.View, blocks []fleet.Block, inv events.Inventory, now tim
 		strays = append(strays, remove(v, room.Participant{Room: room.Name(p.room), Key: room.Key(p.key), Revision: room.Revision(rev)}, events.CodeNodeGone))
 	}
 	return missing, strays
+}
+
+// settled reports whether somebody with a seat in a block must have reached its
+// node when an inventory was taken. In a block that came from a dead node, all who
+// sat in it then have [fleet.NoShowAfter] to come here.
+func settled(b fleet.Block, rev room.Revision, taken time.Time) bool {
+	if rev.Time().Before(b.MovedAt) {
+		return taken.Sub(b.MovedAt) > fleet.NoShowAfter
+	}
+	return taken.Sub(rev.Time()) > SettleAfter
 }
 
 // Missing frees the seat of a member that its node does not have, and forgets

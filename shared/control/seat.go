@@ -132,10 +132,12 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	if prev.Revision == 0 && who.From != "" {
 		held = s.unforgotten(who)
 	}
-	s, first, err := s.splits(who, now, set)
+	s, first, err := s.splits(who, prev, now, set)
 	if err != nil {
 		return seated{}, err
 	}
+	s, rehomed := s.rehome(who, prev, now, set)
+	first = append(first, rehomed...)
 	who.Avoid = append(slices.Clone(who.Avoid), s.Room.Shunned(now)...)
 	block, node := s.pick(who, prev, now)
 	var grants bool
@@ -153,6 +155,9 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	}
 
 	ref, grant, err := s.grant(who, p, held, now, set)
+	if s.bereft(who.Key, prev, err, now) {
+		err = errNoNode
+	}
 	if err != nil {
 		return seated{commits: first}, err
 	}

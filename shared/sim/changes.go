@@ -23,6 +23,33 @@ func (s *Store) holds(c control.Change) bool {
 	case control.DeleteParticipant:
 		p, ok := s.participants[step.ParticipantKey{Room: c.Room, Key: c.Key}]
 		return ok && p.Revision == c.If
+	case control.PutBeat:
+		b, ok := s.beats[c.Node]
+		return !ok || b.Generation < c.Beat.Generation || b.Generation == c.Beat.Generation && b.Seq < c.Beat.Seq
+	case control.CheckBeat:
+		b := s.beats[c.Node]
+		return b.Generation == c.Generation && b.Seq == c.Seq
+	case control.PutWait:
+		return s.waits[waitKey(c.Wait)].Session == c.If
+	case control.DeleteWait:
+		w, ok := s.waits[step.WaitKey{Region: c.Region, Room: c.Room, Key: c.Key}]
+		return ok && w.Session == c.If
+	case control.PutRecord:
+		return true
+	case control.PutDemand:
+		return s.demands[c.Demand.Region].Revision == c.If
+	case control.PutLaunch:
+		return s.launches[launchKey(c.Launch)].State == c.If
+	case control.DeleteLaunch:
+		l, ok := s.launches[step.LaunchKey{Region: c.Region, ID: c.ID}]
+		return ok && l.State == c.If
+	default:
+		return s.holdsOnBlock(c)
+	}
+}
+
+func (s *Store) holdsOnBlock(c control.Change) bool {
+	switch c := c.(type) {
 	case control.PutBlock:
 		_, ok := s.blocks[blockKey(c.Block)]
 		return !ok
@@ -53,29 +80,8 @@ func (s *Store) holds(c control.Change) bool {
 	case control.ReleaseSeat:
 		rev, sits := s.blocks[step.BlockKey{Room: c.Room, Index: c.Index}].Members[c.Key]
 		return sits && rev == c.Revision
-	case control.PutBeat:
-		b, ok := s.beats[c.Node]
-		return !ok || b.Generation < c.Beat.Generation || b.Generation == c.Beat.Generation && b.Seq < c.Beat.Seq
-	case control.CheckBeat:
-		b := s.beats[c.Node]
-		return b.Generation == c.Generation && b.Seq == c.Seq
-	case control.PutWait:
-		return s.waits[waitKey(c.Wait)].Session == c.If
-	case control.DeleteWait:
-		w, ok := s.waits[step.WaitKey{Region: c.Region, Room: c.Room, Key: c.Key}]
-		return ok && w.Session == c.If
-	case control.PutRecord:
-		return true
-	case control.PutDemand:
-		return s.demands[c.Demand.Region].Revision == c.If
-	case control.PutLaunch:
-		return s.launches[launchKey(c.Launch)].State == c.If
-	case control.DeleteLaunch:
-		l, ok := s.launches[step.LaunchKey{Region: c.Region, ID: c.ID}]
-		return ok && l.State == c.If
-	default:
-		return s.holdsOnNode(c)
 	}
+	return s.holdsOnNode(c)
 }
 
 func (s *Store) holdsOnNode(c control.Change) bool {
@@ -133,6 +139,36 @@ func (s *Store) apply(c control.Change) {
 		s.participants[step.ParticipantKey{Room: c.Participant.Room, Key: c.Participant.Key}] = c.Participant
 	case control.DeleteParticipant:
 		delete(s.participants, step.ParticipantKey{Room: c.Room, Key: c.Key})
+	case control.PutBeat:
+		s.beats[c.Node] = c.Beat
+	case control.CheckBeat:
+	case control.PutWait:
+		s.waits[waitKey(c.Wait)] = c.Wait
+	case control.DeleteWait:
+		delete(s.waits, step.WaitKey{Region: c.Region, Room: c.Room, Key: c.Key})
+	case control.PutRecord:
+		s.records = append(s.records[max(0, len(s.records)-maxRecords):], c.Record)
+	case control.PutDemand:
+		s.demands[c.Demand.Region] = c.Demand
+	case control.PutBoots:
+		s.boots[c.Boots.Region] = c.Boots
+	case control.PutReservation:
+		s.reservations[step.ReservationKey{Region: c.Reservation.Region, Room: c.Reservation.Room}] = c.Reservation
+	case control.DeleteReservation:
+		delete(s.reservations, step.ReservationKey{Region: c.Region, Room: c.Room})
+	case control.Ring:
+		s.bells[c.Region] = c.At
+	case control.PutLaunch:
+		s.launches[launchKey(c.Launch)] = c.Launch
+	case control.DeleteLaunch:
+		delete(s.launches, step.LaunchKey{Region: c.Region, ID: c.ID})
+	default:
+		s.applyToBlock(c)
+	}
+}
+
+func (s *Store) applyToBlock(c control.Change) {
+	switch c := c.(type) {
 	case control.PutBlock:
 		b := cloneBlock(c.Block)
 		if b.Members == nil {
@@ -160,29 +196,6 @@ func (s *Store) apply(c control.Change) {
 		s.blocks[step.BlockKey{Room: c.Room, Index: c.Index}].Members[c.Key] = c.Revision
 	case control.ReleaseSeat:
 		delete(s.blocks[step.BlockKey{Room: c.Room, Index: c.Index}].Members, c.Key)
-	case control.PutBeat:
-		s.beats[c.Node] = c.Beat
-	case control.CheckBeat:
-	case control.PutWait:
-		s.waits[waitKey(c.Wait)] = c.Wait
-	case control.DeleteWait:
-		delete(s.waits, step.WaitKey{Region: c.Region, Room: c.Room, Key: c.Key})
-	case control.PutRecord:
-		s.records = append(s.records[max(0, len(s.records)-maxRecords):], c.Record)
-	case control.PutDemand:
-		s.demands[c.Demand.Region] = c.Demand
-	case control.PutBoots:
-		s.boots[c.Boots.Region] = c.Boots
-	case control.PutReservation:
-		s.reservations[step.ReservationKey{Region: c.Reservation.Region, Room: c.Reservation.Room}] = c.Reservation
-	case control.DeleteReservation:
-		delete(s.reservations, step.ReservationKey{Region: c.Region, Room: c.Room})
-	case control.Ring:
-		s.bells[c.Region] = c.At
-	case control.PutLaunch:
-		s.launches[launchKey(c.Launch)] = c.Launch
-	case control.DeleteLaunch:
-		delete(s.launches, step.LaunchKey{Region: c.Region, ID: c.ID})
 	default:
 		s.applyToNode(c)
 	}

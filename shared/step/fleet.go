@@ -192,7 +192,7 @@ func (w *World) serve(ctx context.Context, wait fleet.Wait, landed []fleet.Node)
 	served := false
 	_, err := run(ctx, w, "serve",
 		func(ctx context.Context, _ bool) (control.Seating, error) {
-			s, err := w.seating(ctx, wait.Room, wait.Key, wait.Role)
+			s, err := w.seating(ctx, wait.Room, wait.Key, wait.Role, wait.Avoid)
 			if err != nil || len(landed) == 0 {
 				return s, err
 			}

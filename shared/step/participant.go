@@ -2,6 +2,7 @@ package step
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/control"
@@ -20,9 +21,11 @@ func (w *World) Join(ctx context.Context, c control.Caller, m events.Join) error
 			looked++
 			if complete {
 				spread = w.Spread()
-				s, err := w.seating(ctx, c.Room, c.Key, role)
+				s, err := w.seating(ctx, c.Room, c.Key, role, control.Nodes(m.Avoid))
 				if p := s.Participant; err == nil && p != nil && p.Cast != "" && p.Cast != role {
-					s.Candidates, err = w.candidates(ctx, s.Room, p.Cast)
+					var cast []fleet.View
+					cast, err = w.candidates(ctx, s.Room, p.Cast)
+					s.Candidates = among(s.Candidates, cast)
 				}
 				return s, err
 			}
@@ -38,7 +41,7 @@ func (w *World) Join(ctx context.Context, c control.Caller, m events.Join) error
 func (w *World) Leave(ctx context.Context, c control.Caller, m events.Leave) error {
 	_, err := run(ctx, w, "leave",
 		func(ctx context.Context, _ bool) (control.Seating, error) {
-			return w.seating(ctx, c.Room, c.Key, room.Viewer)
+			return w.seating(ctx, c.Room, c.Key, room.Viewer, nil)
 		},
 		func(s control.Seating) (control.Plan, error) { return control.Leave(s, c, m, w.Now()) })
 	return err
@@ -90,8 +93,9 @@ func (w *World) glance(ctx context.Context, name room.Name, role room.Role, spre
 }
 
 // seating is the complete snapshot: everything of the room, read consistently,
-// with candidates for a seat of the role.
-func (w *World) seating(ctx context.Context, name room.Name, key room.Key, role room.Role) (control.Seating, error) {
+// with candidates for a seat of the role, and for what is to be moved off a dead
+// node or one of those that the participant avoids.
+func (w *World) seating(ctx context.Context, name room.Name, key room.Key, role room.Role, avoid []room.NodeID) (control.Seating, error) {
 	items, err := w.Store.Get(ctx, true, RoomKey{name}, ParticipantKey{name, key}, WaitKey{w.Settings.Region, name, key})
 	if err != nil {
 		return control.Seating{}, err
@@ -118,6 +122,13 @@ func (w *World) seating(ctx context.Context, name room.Name, key room.Key, role 
 	if s.Candidates, err = w.candidates(ctx, s.Room, role); err != nil {
 		return control.Seating{}, err
 	}
+	for _, need := range s.Stranded(avoid, w.Now()) {
+		more, err := w.Store.Find(ctx, Candidates{w.Settings.Region, need, placement.Candidates})
+		if err != nil {
+			return control.Seating{}, err
+		}
+		s.Candidates = among(s.Candidates, more.Nodes)
+	}
 	items, err = w.Store.Find(ctx, Demand{w.Settings.Region})
 	s.Launches = items.Launches
 	return s, err
@@ -132,6 +143,16 @@ func (w *World) candidates(ctx context.Context, r *room.Room, role room.Role) ([
 	}
 	items, err := w.Store.Find(ctx, Candidates{w.Settings.Region, w.Settings.Need(profile, role), placement.Candidates})
 	return items.Nodes, err
+}
+
+// among adds to nodes those of more that are not among them.
+func among(nodes, more []fleet.View) []fleet.View {
+	for _, v := range more {
+		if !slices.ContainsFunc(nodes, func(o fleet.View) bool { return o.Node.ID == v.Node.ID }) {
+			nodes = append(nodes, v)
+		}
+	}
+	return nodes
 }
 
 func first[T any](s []T) *T {

@@ -33,7 +33,8 @@ var mutants = []struct {
 		{"control/node.go", "if events.InventoryPart(string(key), inv.Parts) != inv.Part {", "if false {"}}},
 	{"load of an earlier life is returned to the present one", []patch{
 		{"control/grant.go", "if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {", "if v := s.node(b.Node); v != nil {"},
-		{"control/grant.go", "case v == nil || lives[id] != 0 && v.Node.Generation != lives[id]:", "case v == nil:"}}},
+		{"control/grant.go", "case v == nil || lives[id] != 0 && v.Node.Generation != lives[id]:", "case v == nil:"},
+		{"control/rehome.go", "if v := s.view(from); v != nil && v.Node.Generation == life {\n\t\tloads", "if v := s.view(from); v != nil {\n\t\tloads"}}},
 	{"launches are never given up", []patch{{"control/sweep.go", "case now.Sub(l.At) > fleet.LaunchTimeout:", "case false:"}}},
 	{"a conflict is taken for success", []patch{{"step/step.go", "if errors.Is(err, ErrConflict) && c.Optional {", "if errors.Is(err, ErrConflict) {"}}},
 	{"a node that lands does not take the place of its launch", []patch{{"control/node.go", "One(PutLaunch{landed, l.State}, PutNode{n, 0}", "One(PutNode{n, 0}"}}},
