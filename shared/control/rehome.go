@@ -77,8 +77,8 @@ func (s Seating) together(own fleet.Block) []fleet.Block {
 // rehome moves the blocks of a dead node to another one for somebody who has its
 // seat there: all that the room has there, or, where no node takes them together,
 // the one of the seat alone. Where no node takes even that one, nothing is moved,
-// and whoever comes is seated like anybody else. It returns the snapshot to go on
-// with.
+// whoever comes is seated like anybody else, and the room notes that it has left the
+// node. It returns the snapshot to go on with.
 func (s Seating) rehome(who seeker, prev room.Participant, now time.Time, set Settings) (Seating, []Commit) {
 	own := s.own(who.Key, prev)
 	if !s.Complete || s.Room == nil || own == nil || !s.dead(*own, now) {
@@ -95,7 +95,15 @@ func (s Seating) rehome(who seeker, prev room.Participant, now time.Time, set Se
 			return next, []Commit{commit}
 		}
 	}
-	return s, nil
+	if v := s.node(own.Node); v == nil || v.Node.Generation != own.Generation || slices.Contains(s.Room.Shunned(now), own.Node) {
+		return s, nil // a later life of it is well, or the room has left it already
+	}
+	// That its people come back tells a node that is dead from one that is cut off.
+	was := s.Room.Revision
+	r := s.Room.WithSuspect(own.Node, now)
+	r.Revision++
+	s.Room = &r
+	return s, []Commit{One(PutRoom{r, was})}
 }
 
 // bereft reports whether somebody is refused for want of a seat who has one, on a

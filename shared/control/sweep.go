@@ -143,15 +143,23 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 }
 
 // silent reports whether a node has been out of reach for so long that it is given
-// up: soon where all who had their seats there have gone elsewhere, as people do
-// whom it does not answer; later where some have not, because the node may be cut off
-// from here alone and serve them well.
+// up: soon where all who had their seats there have gone elsewhere, or a room of
+// which has left it because its people came back; later where all have stayed,
+// because the node may be cut off from here alone and serve them well.
 func (s NodeSweep) silent(now time.Time) bool {
 	silence := now.Sub(s.View.LeaseEnds())
-	seated := slices.ContainsFunc(s.Blocks, func(b fleet.Block) bool {
-		return b.Generation == s.View.Node.Generation && len(b.Members) > 0
-	})
-	return silence > LostAfter && !seated || silence > CutOffAfter
+	stay := false
+	for _, b := range s.Blocks {
+		stay = stay || b.Generation == s.View.Node.Generation && len(b.Members) > 0
+	}
+	for _, r := range s.Rooms {
+		if slices.ContainsFunc(r.Suspects, func(x room.Suspect) bool {
+			return x.Node == s.View.Node.ID && x.At.After(s.View.LeaseEnds().Add(-fleet.LeaseLasts))
+		}) {
+			stay = false
+		}
+	}
+	return silence > LostAfter && !stay || silence > CutOffAfter
 }
 
 func (s NodeSweep) move(cause fleet.Cause, ifEmpty bool, d Decision) Plan {
