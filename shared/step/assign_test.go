@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
 )
@@ -157,7 +158,7 @@ func TestTheRootsDeathMovesItsChildrenOnly(t *testing.T) {
 	before := l.room("r")
 	nodes := nodesOf(before)
 	l.assigned(nodes...)
-	for range 12 {
+	for range 3 + control.CutOffAfter/(fleet.HeartbeatEvery*3) {
 		l.after(fleet.HeartbeatEvery*3, nodes[1:]...)
 		l.sweep()
 	}

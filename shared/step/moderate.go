@@ -22,7 +22,9 @@ func (w *World) Moderate(ctx context.Context, d control.Deed) (moving bool, err 
 		role = room.Publisher
 	}
 	_, err = run(ctx, w, string(d.Kind),
-		func(ctx context.Context, _ bool) (control.Seating, error) { return w.seating(ctx, d.Room, d.Key, role, nil) },
+		func(ctx context.Context, _ bool) (control.Seating, error) {
+			return w.seating(ctx, d.Room, d.Key, role, nil)
+		},
 		func(s control.Seating) (plan control.Plan, err error) {
 			plan, moving, err = control.Moderate(s, d, w.Now(), w.Settings)
 			return plan, err
