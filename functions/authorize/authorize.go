@@ -68,8 +68,8 @@ func (a authorizer) who(raw string, s wire.Secrets) (principal string, values ma
 		return "", nil, err
 	}
 	if node {
-		id, err := s.Root.VerifyNode(raw, a.now())
-		return "node " + id, wire.NodeContext(id), err
+		claims, err := s.Root.ReadNode(raw, a.now())
+		return "node " + claims.Node, wire.NodeContext(claims), err
 	}
 	claims, err := s.Keys.Verify(raw, a.now())
 	if err == nil {

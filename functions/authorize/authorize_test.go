@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -66,7 +67,7 @@ func TestWhoIsLetInAndAsWhom(t *testing.T) {
 		{"participant", as(func(*token.Claims) {}), map[string]any{"kind": "participant", "identity": "ann", "room": "r", "publish": "1", "admin": ""}},
 		{"viewer", as(func(c *token.Claims) { c.CanPublish = false }), map[string]any{"kind": "participant", "publish": ""}},
 		{"administrator", as(func(c *token.Claims) { c.Admin = true }), map[string]any{"admin": "1"}},
-		{"node", node, map[string]any{"kind": "node", "node": "n-1"}},
+		{"node", node, map[string]any{"kind": "node", "node": "n-1", "renew": fmt.Sprint(now.Add(30 * time.Minute).UnixMilli())}},
 		{"expired: for one answer", as(func(c *token.Claims) { c.Expires = now.Add(-time.Hour) }), map[string]any{"refusal": "token_expired"}},
 		{"too early: for one answer", as(func(c *token.Claims) { c.NotBefore = now.Add(time.Hour); c.Expires = now.Add(2 * time.Hour) }), map[string]any{"refusal": "token_not_yet_valid"}},
 		{"microphone only", as(func(c *token.Claims) { c.Sources = []token.Source{token.Microphone} }), map[string]any{"publish": "1", "sources": "microphone"}},

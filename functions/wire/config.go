@@ -201,10 +201,13 @@ func duration(name string, fallback time.Duration) (time.Duration, error) {
 // World is the world a step of this function runs in, without instances.
 func (c Config) World(root token.Root) *step.World {
 	return &step.World{
-		Store:    cloud.NewStore(dynamodb.NewFromConfig(c.AWS), c.Table),
-		Push:     cloud.NewPush(c.AWS, c.CallbackURL),
-		Bus:      cloud.NewBus(c.AWS, c.Bus),
-		Tickets:  root,
+		Store:   cloud.NewStore(dynamodb.NewFromConfig(c.AWS), c.Table),
+		Push:    cloud.NewPush(c.AWS, c.CallbackURL),
+		Bus:     cloud.NewBus(c.AWS, c.Bus),
+		Tickets: root,
+		NodeToken: func(node room.NodeID, now time.Time) (string, error) {
+			return root.MintNode(string(node), now, cloud.NodeTokenLasts)
+		},
 		Settings: c.Settings,
 		Log:      c.Log,
 		Now:      time.Now,

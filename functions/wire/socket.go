@@ -6,7 +6,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	lambda "github.com/aws/aws-lambda-go/events"
 
@@ -30,6 +32,7 @@ const (
 	ctxAdmin    = "admin"
 	ctxNoData   = "noData"
 	ctxNode     = "node"
+	ctxRenew    = "renew" // Unix milliseconds
 	ctxRefusal  = "refusal"
 	ctxText     = "refusalText"
 
@@ -48,8 +51,8 @@ func ParticipantContext(c token.Claims) map[string]any {
 }
 
 // NodeContext is the authorizer's context for a node token.
-func NodeContext(node string) map[string]any {
-	return map[string]any{ctxKind: kindNode, ctxNode: node}
+func NodeContext(c token.NodeClaims) map[string]any {
+	return map[string]any{ctxKind: kindNode, ctxNode: c.Node, ctxRenew: strconv.FormatInt(c.RenewAt().UnixMilli(), 10)}
 }
 
 // RefusalContext is the authorizer's context for a token that is ours and
@@ -98,6 +101,9 @@ func NewCall(r lambda.APIGatewayWebsocketProxyRequest, root token.Root) Call {
 	}
 	if c.FromNode() {
 		c.Caller.Node = room.NodeID(get(ctxNode))
+		if ms, err := strconv.ParseInt(get(ctxRenew), 10, 64); err == nil {
+			c.Caller.RenewAt = time.UnixMilli(ms)
+		}
 		return c
 	}
 	c.Caller.Room, c.Caller.Identity, c.Caller.Name = room.Name(get(ctxRoom)), get(ctxIdentity), get(ctxName)

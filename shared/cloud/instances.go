@@ -33,9 +33,9 @@ type NodeTokens interface {
 	MintNode(node string, issued time.Time, life time.Duration) (string, error)
 }
 
-// nodeTokenLasts bounds a node's life. It is longer than any node should live,
+// NodeTokenLasts bounds a node's life. It is longer than any node should live,
 // because a node that cannot come back has lost its people.
-const nodeTokenLasts = 30 * 24 * time.Hour
+const NodeTokenLasts = 30 * 24 * time.Hour
 
 // Fleet starts and ends EC2 instances through a launch template. It is safe for
 // concurrent use.
@@ -88,7 +88,7 @@ func NewFleet(cfg aws.Config, c FleetConfig) *Fleet {
 // the launch, so asking twice is asking once: id and attempt are the client
 // token.
 func (f *Fleet) Launch(ctx context.Context, l fleet.Launch) control.LaunchOutcome {
-	token, err := f.tokens.MintNode(string(l.ID), l.At, nodeTokenLasts)
+	token, err := f.tokens.MintNode(string(l.ID), l.At, NodeTokenLasts)
 	if err != nil {
 		f.log.Error("mint node token", "node", l.ID, "error", err)
 		return control.LaunchOutcome{}

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"time"
+
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/placement"
@@ -105,6 +107,8 @@ type Caller struct {
 	NoData bool
 	// Node's:
 	Node room.NodeID
+	// RenewAt is when the node is to be given another token; zero is never.
+	RenewAt time.Time
 }
 
 // Role returns the role a caller gets that asks for want (empty: the most it

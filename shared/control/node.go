@@ -126,13 +126,14 @@ func firstBeat(n fleet.Node, now time.Time) fleet.Beat {
 	return fleet.Beat{Generation: n.Generation, LeaseUntil: now.Add(fleet.LeaseLasts)}
 }
 
-// Heartbeat renews a node's lease.
-func Heartbeat(v fleet.View, connection string, m events.Heartbeat, now time.Time) (Plan, error) {
+// Heartbeat renews a node's lease, and gives it a token in place of its own, unless
+// that is empty.
+func Heartbeat(v fleet.View, connection string, m events.Heartbeat, token string, now time.Time) (Plan, error) {
 	if err := Fence(v, room.Generation(m.Generation)); err != nil {
 		return Plan{}, err
 	}
 	renewed := Send{To: []string{connection}, Message: events.Renewed{Header: events.Head(events.ActionRenewed), Node: m.Node,
-		Generation: m.Generation, Seq: m.Seq, LeaseMs: fleet.LeaseLasts.Milliseconds(), Draining: v.Node.State == fleet.Draining}}
+		Generation: m.Generation, Seq: m.Seq, LeaseMs: fleet.LeaseLasts.Milliseconds(), Draining: v.Node.State == fleet.Draining, Token: token}}
 	if v.Beat.Generation == v.Node.Generation && v.Beat.Seq >= m.Seq {
 		return Plan{Sends: []Send{renewed}}, nil // repeated or overtaken by a later one
 	}

@@ -45,6 +45,20 @@ func (w *World) fenced(ctx context.Context, id room.NodeID, generation int64, co
 	return w.view(ctx, id, true)
 }
 
+// renewal is a new token for a node of whose own half the life is over, else
+// empty. A node that gets none has the other half to ask again.
+func (w *World) renewal(c control.Caller) string {
+	if w.NodeToken == nil || c.RenewAt.IsZero() || w.Now().Before(c.RenewAt) {
+		return ""
+	}
+	token, err := w.NodeToken(c.Node, w.Now())
+	if err != nil {
+		w.Log.Error("renew node token", "node", c.Node, "error", err)
+		return ""
+	}
+	return token
+}
+
 // Heartbeat renews a node's lease, and puts right what its inventory shows.
 func (w *World) Heartbeat(ctx context.Context, c control.Caller, m events.Heartbeat) error {
 	var v fleet.View
@@ -54,7 +68,9 @@ func (w *World) Heartbeat(ctx context.Context, c control.Caller, m events.Heartb
 			v, err = w.fenced(ctx, c.Node, m.Generation, complete)
 			return v, err
 		},
-		func(v fleet.View) (control.Plan, error) { return control.Heartbeat(v, c.Connection, m, w.Now()) })
+		func(v fleet.View) (control.Plan, error) {
+			return control.Heartbeat(v, c.Connection, m, w.renewal(c), w.Now())
+		})
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,9 @@ type World struct {
 	Instances Instances
 	Bus       Bus
 	Tickets   Tickets
+	// NodeToken makes a token for a node that begins now; nil leaves nodes with
+	// what they have.
+	NodeToken func(node room.NodeID, now time.Time) (string, error)
 	Settings  control.Settings
 	Log       *slog.Logger
 	Now       func() time.Time

@@ -16,10 +16,8 @@ type NodeClaims struct {
 	Expires time.Time
 }
 
-// RenewalDue reports whether half of the token's life is over: time for another.
-func (c NodeClaims) RenewalDue(now time.Time) bool {
-	return !now.Before(c.Issued.Add(c.Expires.Sub(c.Issued) / 2))
-}
+// RenewAt is when half of the token's life is over: time for another.
+func (c NodeClaims) RenewAt() time.Time { return c.Issued.Add(c.Expires.Sub(c.Issued) / 2) }
 
 // maxNode bounds a node's id, in bytes; as package events.
 const maxNode = 64

@@ -77,11 +77,8 @@ func TestANodeTokenIsRenewedAfterHalfItsLife(t *testing.T) {
 	if err != nil || c.Node != "i-1" || !c.Issued.Equal(noon) || !c.Expires.Equal(noon.Add(time.Hour)) {
 		t.Fatalf("got %+v, %v", c, err)
 	}
-	if c.RenewalDue(noon.Add(30*time.Minute - 1)) {
-		t.Error("due too early")
-	}
-	if !c.RenewalDue(noon.Add(30 * time.Minute)) {
-		t.Error("not due at half its life")
+	if at := c.RenewAt(); !at.Equal(noon.Add(30 * time.Minute)) {
+		t.Errorf("due at %s", at)
 	}
 }
 
