@@ -70,7 +70,7 @@ func TestUnits(t *testing.T) {
 		{"a seat moves nothing", []control.Change{control.TakeSeat{Room: "r", Index: 1, Generation: 1, Key: "k", Revision: 5}}, 1, false},
 		{"a node that drains leaves the index of candidates", []control.Change{
 			control.SetState{Node: node.ID, Generation: 1, From: fleet.Ready, To: fleet.Draining}}, 2, false},
-		{"a deleted block leaves its index", []control.Change{control.DropBlock{Room: "r", Index: 1, Generation: 1}}, 2, false},
+		{"a deleted block leaves its index", []control.Change{control.DropBlock{Room: "r", Index: 1, Node: node.ID, Generation: 1}}, 2, false},
 	} {
 		ctx, used := step.WithUsage(t.Context())
 		if err := meter.Commit(ctx, c.changes); (err != nil) != c.fails {
