@@ -76,9 +76,10 @@ func (s Seating) together(own fleet.Block) []fleet.Block {
 
 // rehome moves the blocks of a dead node to another one for somebody who has its
 // seat there: all that the room has there, or, where no node takes them together,
-// the one of the seat alone. Where no node takes even that one, nothing is moved,
-// whoever comes is seated like anybody else, and the room notes that it has left the
-// node. It returns the snapshot to go on with.
+// and the room may be on several, the one of the seat alone. Where no node takes even
+// that one, nothing is moved, and the room notes that it has left the node; whoever
+// comes is then seated like anybody else, or waits for a node that takes all. It
+// returns the snapshot to go on with.
 func (s Seating) rehome(who seeker, prev room.Participant, now time.Time, set Settings) (Seating, []Commit) {
 	own := s.own(who.Key, prev)
 	if !s.Complete || s.Room == nil || own == nil || !s.dead(*own, now) {
@@ -90,7 +91,7 @@ func (s Seating) rehome(who seeker, prev room.Participant, now time.Time, set Se
 			return next, []Commit{commit}
 		}
 	}
-	if len(all) > 1 {
+	if len(all) > 1 && set.nodesPerRoom() > 1 {
 		if next, commit, ok := s.rehomed(who, []fleet.Block{*own}, now, set); ok {
 			return next, []Commit{commit}
 		}
@@ -104,6 +105,20 @@ func (s Seating) rehome(who seeker, prev room.Participant, now time.Time, set Se
 	r.Revision++
 	s.Room = &r
 	return s, []Commit{One(PutRoom{r, was})}
+}
+
+// torn reports whether a room that may be on one node only would be torn apart by
+// seating somebody whose seat is on a dead node elsewhere, alone.
+func (s Seating) torn(key room.Key, prev room.Participant, now time.Time, set Settings) bool {
+	own := s.own(key, prev)
+	if own == nil || set.nodesPerRoom() > 1 || !s.dead(*own, now) || len(s.homes(now)) > 0 {
+		return false
+	}
+	people := 0
+	for _, b := range s.together(*own) {
+		people += len(b.Members)
+	}
+	return people > 1
 }
 
 // bereft reports whether somebody is refused for want of a seat who has one, on a

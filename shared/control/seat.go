@@ -138,6 +138,9 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	}
 	s, rehomed := s.rehome(who, prev, now, set)
 	first = append(first, rehomed...)
+	if s.Complete && s.torn(who.Key, prev, now, set) {
+		return seated{commits: first}, errNoNode
+	}
 	who.Avoid = append(slices.Clone(who.Avoid), s.Room.Shunned(now)...)
 	block, node := s.pick(who, prev, now)
 	var grants bool
