@@ -107,6 +107,22 @@ func (s Seating) rehome(who seeker, prev room.Participant, now time.Time, set Se
 	return s, []Commit{One(PutRoom{r, was})}
 }
 
+// leave takes a room off a node that does not answer: it notes what who says of the
+// node, and brings along what the room has on a dead one. It returns the
+// snapshot to go on with, and what to commit first, also before who waits (errNoNode).
+func (s Seating) leave(who seeker, prev room.Participant, now time.Time, set Settings) (Seating, []Commit, error) {
+	s, first, err := s.splits(who, prev, now, set)
+	if err != nil {
+		return s, nil, err
+	}
+	s, rehomed := s.rehome(who, prev, now, set)
+	first = append(first, rehomed...)
+	if s.Complete && s.torn(who.Key, prev, now, set) {
+		return s, first, errNoNode
+	}
+	return s, first, nil
+}
+
 // torn reports whether a room that may be on one node only would be torn apart by
 // seating somebody whose seat is on a dead node elsewhere, alone.
 func (s Seating) torn(key room.Key, prev room.Participant, now time.Time, set Settings) bool {

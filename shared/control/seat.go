@@ -132,14 +132,9 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	if prev.Revision == 0 && who.From != "" {
 		held = s.unforgotten(who)
 	}
-	s, first, err := s.splits(who, prev, now, set)
+	s, first, err := s.leave(who, prev, now, set)
 	if err != nil {
-		return seated{}, err
-	}
-	s, rehomed := s.rehome(who, prev, now, set)
-	first = append(first, rehomed...)
-	if s.Complete && s.torn(who.Key, prev, now, set) {
-		return seated{commits: first}, errNoNode
+		return seated{commits: first}, err
 	}
 	who.Avoid = append(slices.Clone(who.Avoid), s.Room.Shunned(now)...)
 	block, node := s.pick(who, prev, now)
