@@ -50,6 +50,14 @@ func (s Seating) unforgotten(who seeker) room.Held {
 	return held
 }
 
+// held tells what is held for who, whose present session may be forgotten.
+func (s Seating) held(who seeker, prev room.Participant) (room.Held, error) {
+	if prev.Revision == 0 && who.From != "" {
+		return s.unforgotten(who), nil
+	}
+	return who.follow(prev)
+}
+
 // settleHeld notes what is held of p, once p's new block is known. A held seat in
 // the same block is no other seat: there, the node keeps both connections.
 func settleHeld(p *room.Participant, held room.Held) {

@@ -125,12 +125,9 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	if who.From != "" && !s.Complete {
 		return seated{}, ErrLookAgain
 	}
-	held, err := who.follow(prev)
+	held, err := s.held(who, prev)
 	if err != nil {
 		return seated{}, err
-	}
-	if prev.Revision == 0 && who.From != "" {
-		held = s.unforgotten(who)
 	}
 	s, first, err := s.leave(who, prev, now, set)
 	if err != nil {
