@@ -223,6 +223,7 @@ func (g *generator) report(s *subscriber) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	var told int64
+	began := time.Now()
 	for n := 0; ; n++ {
 		select {
 		case <-g.stopping:
@@ -232,7 +233,7 @@ func (g *generator) report(s *subscriber) {
 		total := s.dropped()
 		packets := []rtcp.Packet{}
 		if arrived := min(total-told, 1000); arrived > 0 {
-			packets = append(packets, feedback(uint16(told), uint16(arrived), uint8(n)))
+			packets = append(packets, feedback(uint16(told), uint16(arrived), uint8(n), time.Since(began)))
 			told += arrived
 		}
 		if n%20 == 0 {
@@ -244,12 +245,14 @@ func (g *generator) report(s *subscriber) {
 	}
 }
 
-// feedback is transport-wide feedback on packets that all arrived, evenly.
-func feedback(base, packets uint16, n uint8) *rtcp.TransportLayerCC {
-	t := &rtcp.TransportLayerCC{SenderSSRC: 1, MediaSSRC: 2, BaseSequenceNumber: base, PacketStatusCount: packets, ReferenceTime: uint32(n), FbPktCount: n}
+// feedback is transport-wide feedback on packets that all arrived at the time at.
+func feedback(base, packets uint16, n uint8, at time.Duration) *rtcp.TransportLayerCC {
+	t := &rtcp.TransportLayerCC{SenderSSRC: 1, MediaSSRC: 2, BaseSequenceNumber: base, PacketStatusCount: packets, ReferenceTime: uint32(at/(64*time.Millisecond)) & 0xffffff, FbPktCount: n}
 	t.PacketChunks = []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketReceivedSmallDelta, RunLength: packets}}
+	delta := (at % (64 * time.Millisecond)).Truncate(250 * time.Microsecond).Microseconds()
 	for range packets {
-		t.RecvDeltas = append(t.RecvDeltas, &rtcp.RecvDelta{Type: rtcp.TypeTCCPacketReceivedSmallDelta, Delta: rtcp.TypeTCCDeltaScaleFactor})
+		t.RecvDeltas = append(t.RecvDeltas, &rtcp.RecvDelta{Type: rtcp.TypeTCCPacketReceivedSmallDelta, Delta: delta})
+		delta = 0
 	}
 	size := 20 + 2 + int(packets)
 	t.Header = rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Padding: size%4 != 0, Length: uint16((size+3)/4 - 1)}
