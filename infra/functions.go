@@ -76,6 +76,7 @@ func (d *stack) environment(name string) map[string]*string {
 	env["SPILLWAY_INSTANCE_TYPE"] = jsii.String(d.settings.InstanceTypes[0])
 	env["SPILLWAY_INSTANCE_TYPES"] = jsii.String(strings.Join(d.settings.InstanceTypes, ","))
 	env["SPILLWAY_MAX_NODES"] = jsii.String(strconv.Itoa(d.settings.MaxNodes))
+	env["SPILLWAY_NODES_PER_ROOM"] = jsii.String(strconv.Itoa(d.settings.NodesPerRoom))
 	env["SPILLWAY_IDLE_AFTER"] = jsii.String(fmt.Sprintf("%dm", d.settings.IdleMinutes))
 	env["SPILLWAY_SPARE_SEATS"] = jsii.String(strconv.Itoa(d.settings.SpareSeats))
 	env["SPILLWAY_CONSOLIDATE"] = jsii.String(d.settings.Consolidate)

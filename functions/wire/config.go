@@ -48,7 +48,9 @@ const (
 	defaultIdle     = 5 * time.Minute
 	defaultBoot     = 25 * time.Second
 	defaultMaxNodes = 20
-	defaultLogLevel = slog.LevelInfo
+	// A room of 10,000 viewers is on 75 nodes of the default type.
+	defaultNodesPerRoom = 100
+	defaultLogLevel     = slog.LevelInfo
 )
 
 // Load reads the environment. It names the first variable that is wrong.
@@ -93,11 +95,12 @@ func settings() (control.Settings, error) {
 	if err != nil {
 		return s, err
 	}
-	if s.NodesPerRoom, err = number("SPILLWAY_NODES_PER_ROOM", 1, 1, 1000); err != nil {
+	if s.NodesPerRoom, err = number("SPILLWAY_NODES_PER_ROOM", defaultNodesPerRoom, 1, 1000); err != nil {
 		return s, err
 	}
 	if seats > 0 {
-		if s.NodesPerRoom > 1 { // so many seats, and room for the pipes of each
+		s.Profile.MaxOvercommit = 100 // so many seats, however little they use
+		if s.NodesPerRoom > 1 {       // so many seats, and room for the pipes of each
 			s.PipeReserve = s.Profile.PipeLoad().Times(min(s.NodesPerRoom-1, room.Fanout+1))
 		}
 		s.NodeCapacity = s.Profile.SeatLoad(room.Publisher).Times(seats).Plus(s.PipeReserve)

@@ -33,7 +33,7 @@ func TestSettings(t *testing.T) {
 		t.Errorf("%+v", c.Settings)
 	}
 	t.Setenv("SPILLWAY_NODE_SEATS", "3")
-	if c, err = wire.Load("test"); err != nil || room.Default().SeatLoad(room.Publisher).Into(c.Settings.NodeCapacity) != 3 {
+	if c, err = wire.Load("test"); err != nil || room.Default().SeatLoad(room.Publisher).Into(c.Settings.NodeCapacity.Minus(c.Settings.PipeReserve)) != 3 {
 		t.Errorf("%+v, %v", c.Settings.NodeCapacity, err)
 	}
 	for name, value := range map[string]string{"SPILLWAY_NODE_SEATS": "-1", "SPILLWAY_MAX_NODES": "many", "SPILLWAY_IDLE_AFTER": "5",

@@ -44,7 +44,7 @@ func readOptions() (options, error) {
 	for _, err := range []error{
 		integer("PORT", 8080, 0, 65535, &o.port),
 		integer("NODE_SEATS", 0, 0, 10_000, &o.nodeSeats),
-		integer("NODES_PER_ROOM", 1, 1, 1000, &o.nodesPerRoom),
+		integer("NODES_PER_ROOM", 100, 1, 1000, &o.nodesPerRoom),
 		integer("MAX_NODES", 20, 1, 1000, &o.maxNodes),
 		duration("IDLE_AFTER", 2*time.Minute, time.Second, &o.idleAfter),
 		duration("BOOT_DELAY", 0, 0, &o.bootDelay),

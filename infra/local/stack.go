@@ -146,9 +146,7 @@ func (l *local) startFunctions() error {
 	if l.o.nodeSeats > 0 {
 		env = append(env, fmt.Sprintf("SPILLWAY_NODE_SEATS=%d", l.o.nodeSeats))
 	}
-	if l.o.nodesPerRoom > 1 {
-		env = append(env, fmt.Sprintf("SPILLWAY_NODES_PER_ROOM=%d", l.o.nodesPerRoom))
-	}
+	env = append(env, fmt.Sprintf("SPILLWAY_NODES_PER_ROOM=%d", l.o.nodesPerRoom))
 	var list []lambda.Function
 	for _, name := range functions {
 		out, err := l.openLog(name)

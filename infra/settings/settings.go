@@ -27,6 +27,7 @@ type Settings struct {
 
 	InstanceTypes []string `json:"instanceTypes" doc:"EC2 instance types of nodes, the preferred first; the next is tried where one is refused"`
 	MaxNodes      int      `json:"maxNodes" doc:"Most nodes at a time in a Region, 1 to 1000; beyond that people are told no_capacity"`
+	NodesPerRoom  int      `json:"nodesPerRoom" doc:"Most nodes that one room may be on, 1 to 1000; the nodes of a room are joined by pipes. With 1 a room is as large as a node"`
 	BudgetPerHour float64  `json:"budgetPerHour" doc:"Dollars per hour of instances in a Region, above which none is launched any more; 0 means no limit but maxNodes"`
 	IdleMinutes   int      `json:"idleMinutes" doc:"Minutes after which a node that carries nobody is terminated, 1 to 1440"`
 	SpareSeats    int      `json:"spareSeats" doc:"Publishers' seats of the default profile to keep free ahead of people, 0 to 10000: they join without waiting for a node. Above 0 a node runs, and is billed, also while nobody is in a room"`
@@ -62,7 +63,7 @@ type Domain struct {
 func Default() Settings {
 	return Settings{
 		Stack: "main", Regions: []string{}, Zones: 3,
-		InstanceTypes: []string{"c7g.large", "c7g.xlarge"}, MaxNodes: 20, BudgetPerHour: 10, IdleMinutes: 5, Consolidate: "cautious", MediaPort: 7882,
+		InstanceTypes: []string{"c7g.large", "c7g.xlarge"}, MaxNodes: 20, NodesPerRoom: 100, BudgetPerHour: 10, IdleMinutes: 5, Consolidate: "cautious", MediaPort: 7882,
 		DeletionPolicy: Delete, Alarms: true, Dashboard: true, Metrics: true, Tracing: true,
 		LogDays: 14, LogLevel: "info", Concurrency: 1000, Connects: 500, Messages: 5000, Tags: map[string]string{},
 	}

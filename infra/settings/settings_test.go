@@ -23,6 +23,7 @@ func TestWrongSettingsAreRefusedWithASentence(t *testing.T) {
 		{`{"instanceTypes": ["t2.nano"]}`, `instance type "t2.nano"`},
 		{`{"instanceTypes": ["c7g.large", "c7g.large"]}`, "c7g.large twice"},
 		{`{"maxNodes": 0}`, "maxNodes is 0"},
+		{`{"nodesPerRoom": 0}`, "nodesPerRoom is 0"},
 		{`{"maxNodes": 1001}`, "maxNodes is 1001"},
 		{`{"maxNodes": "many"}`, `"maxNodes" is a string, expected a whole number`},
 		{`{"budgetPerHour": -1}`, "budgetPerHour is -1"},

@@ -32,6 +32,7 @@ func (s Settings) Validate() error {
 		within("zones", s.Zones, 1, 6),
 		s.types(),
 		within("maxNodes", s.MaxNodes, 1, 1000),
+		within("nodesPerRoom", s.NodesPerRoom, 1, 1000),
 		between("budgetPerHour", s.BudgetPerHour, 0, 100_000),
 		within("idleMinutes", s.IdleMinutes, 1, 1440),
 		within("spareSeats", s.SpareSeats, 0, 10_000),
