@@ -29,7 +29,8 @@ type stand struct {
 
 // start runs a stack whose nodes have so many seats.
 func start(ctx context.Context, root string, seats int, out io.Writer, env ...string) (*stand, error) {
-	env = append([]string{"IDLE_AFTER=10m", "SWEEP_EVERY=2s", fmt.Sprintf("NODE_SEATS=%d", seats)}, env...)
+	// Each room on one node, so that a row is about one death and no pipes.
+	env = append([]string{"IDLE_AFTER=10m", "SWEEP_EVERY=2s", "NODES_PER_ROOM=1", fmt.Sprintf("NODE_SEATS=%d", seats)}, env...)
 	stack, err := harness.Start(ctx, root, out, env...)
 	if err != nil {
 		return nil, err
