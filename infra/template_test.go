@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -294,37 +293,6 @@ func TestTheTableGoesOrStaysAsTheSettingSays(t *testing.T) {
 			}
 			if !strings.Contains(text(r.Properties), `"PointInTimeRecoveryEnabled":true`) || r.Properties["BillingMode"] != "PAY_PER_REQUEST" {
 				t.Errorf("%s: %v", name, r.Properties)
-			}
-		}
-	}
-}
-
-// TestMetricsReadWhatIsLogged looks for the names that metrics' patterns read in
-// what logs them.
-func TestMetricsReadWhatIsLogged(t *testing.T) {
-	var source strings.Builder
-	for _, pattern := range []string{"../functions/*/*.go", "../shared/control/*.go", "../shared/step/*.go", "../shared/cloud/*.go"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
-		}
-		for _, f := range files {
-			text, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !strings.HasSuffix(f, "_test.go") {
-				source.Write(text)
-			}
-		}
-	}
-	quoted := regexp.MustCompile(`\$\.(?:inputs\.)?(\w+)|"([\w ]{3,})"`)
-	for _, m := range metrics {
-		for _, found := range quoted.FindAllStringSubmatch(m.pattern+m.value, -1) {
-			name := found[1] + found[2]
-			// These are the logger's own.
-			if !slices.Contains([]string{"msg", "level", "ERROR"}, name) && !strings.Contains(source.String(), `"`+name+`"`) {
-				t.Errorf("%s reads %q, which nothing logs", m.name, name)
 			}
 		}
 	}
