@@ -43,7 +43,9 @@ var mutants = []struct {
 		{"control/sweep.go", "case n.Empty() && n.State.Takes() && len(s.Blocks) == 0 &&", "case n.State.Takes() &&"},
 		{"sim/changes.go", "n.State == c.From && (!c.IfEmpty || n.Empty())", "n.State == c.From"}}},
 	{"load is taken that is not there", []patch{{"sim/changes.go", "return ok && n.State.Takes() && c.Load.Fits(n.Available)", "return ok && n.State.Takes()"}}},
-	{"a blind sweep gives nodes up", []patch{{"control/sweep.go", "case !s.Blind && s.silent(now):", "case s.silent(now):"}}},
+	{"a blind sweep gives nodes up", []patch{
+		{"control/sweep.go", "case !s.Blind && s.silent(now):", "case s.silent(now):"},
+		{"control/sweep.go", "return silence > LostAfter && !stay || silence > CutOffAfter", "return silence > LostAfter"}}},
 	{"a hello lands after its launch expired", []patch{{"sim/changes.go", "return s.launches[launchKey(c.Launch)].State == c.If", "return true"}}},
 	{"a launch expires after its hello", []patch{{"sim/changes.go", "return ok && l.State == c.If", "return ok && l.ID != \"\""}}},
 	{"left of an earlier session frees the seat of the present one", []patch{
