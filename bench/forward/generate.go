@@ -223,7 +223,8 @@ func (g *generator) report(s *subscriber) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	var told int64
-	began := time.Now()
+	begun := time.Now()
+	since := begun // what came after it is not told yet
 	for n := 0; ; n++ {
 		select {
 		case <-g.stopping:
@@ -233,8 +234,10 @@ func (g *generator) report(s *subscriber) {
 		total := s.dropped()
 		packets := []rtcp.Packet{}
 		if arrived := min(total-told, 1000); arrived > 0 {
-			packets = append(packets, feedback(uint16(told), uint16(arrived), uint8(n), time.Since(began)))
+			now := time.Now()
+			packets = append(packets, feedback(uint16(told), uint16(arrived), uint8(n), since.Sub(begun), now.Sub(begun)))
 			told += arrived
+			since = now
 		}
 		if n%20 == 0 {
 			packets = append(packets, &rtcp.ReceiverReport{SSRC: 1, Reports: []rtcp.ReceptionReport{{SSRC: 2, LastSequenceNumber: uint32(total)}}})
@@ -245,14 +248,21 @@ func (g *generator) report(s *subscriber) {
 	}
 }
 
-// feedback is transport-wide feedback on packets that all arrived at the time at.
-func feedback(base, packets uint16, n uint8, at time.Duration) *rtcp.TransportLayerCC {
-	t := &rtcp.TransportLayerCC{SenderSSRC: 1, MediaSSRC: 2, BaseSequenceNumber: base, PacketStatusCount: packets, ReferenceTime: uint32(at/(64*time.Millisecond)) & 0xffffff, FbPktCount: n}
+// feedback is transport-wide feedback on packets that all arrived, evenly between
+// two times.
+func feedback(base, packets uint16, n uint8, from, to time.Duration) *rtcp.TransportLayerCC {
+	const reference, tick = 64 * time.Millisecond, rtcp.TypeTCCDeltaScaleFactor * time.Microsecond
+	t := &rtcp.TransportLayerCC{
+		SenderSSRC: 1, MediaSSRC: 2, BaseSequenceNumber: base, PacketStatusCount: packets,
+		ReferenceTime: uint32(from / reference), FbPktCount: n,
+	}
 	t.PacketChunks = []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketReceivedSmallDelta, RunLength: packets}}
-	delta := (at % (64 * time.Millisecond)).Truncate(250 * time.Microsecond).Microseconds()
-	for range packets {
-		t.RecvDeltas = append(t.RecvDeltas, &rtcp.RecvDelta{Type: rtcp.TypeTCCPacketReceivedSmallDelta, Delta: delta})
-		delta = 0
+	before := from / reference * reference / tick
+	for i := range time.Duration(packets) {
+		at := (from + (to-from)*i/time.Duration(packets)) / tick
+		delta := min(at-before, 255)
+		before += delta
+		t.RecvDeltas = append(t.RecvDeltas, &rtcp.RecvDelta{Type: rtcp.TypeTCCPacketReceivedSmallDelta, Delta: int64(delta) * rtcp.TypeTCCDeltaScaleFactor})
 	}
 	size := 20 + 2 + int(packets)
 	t.Header = rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Padding: size%4 != 0, Length: uint16((size+3)/4 - 1)}
