@@ -127,8 +127,10 @@ func TestSpacedPacketsDoNotWait(t *testing.T) {
 			t.Fatalf("packet %d is still held", i)
 		}
 	}
-	if !arrives(now+time.Millisecond) || !arrives(now+time.Millisecond) {
-		t.Error("packets that come together do not wait for each other")
+	for range 2 {
+		if !arrives(now + time.Millisecond) {
+			t.Error("packets that come together do not wait for each other")
+		}
 	}
 	if r.gather(now + time.Millisecond); len(u.held) != 2 {
 		t.Errorf("%d packets are held", len(u.held))
