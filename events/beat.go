@@ -49,6 +49,28 @@ func InventoryPart(key string, parts int) int {
 	return int(h.Sum32() % uint32(max(parts, 1)))
 }
 
+// MaxHeartbeatPipes bounds the pipes that a heartbeat tells of: the busiest. Each
+// pipe has two ends that tell of it.
+const MaxHeartbeatPipes = 8
+
+// Pipe is a node's pipe to another node, as measured since the last heartbeat.
+type Pipe struct {
+	Node string `json:"node"`
+	Up   bool   `json:"up"`
+	// SendKbps and ReceiveKbps are what it carried, from the sender of the heartbeat
+	// and to it.
+	SendKbps    int64 `json:"sendKbps"`
+	ReceiveKbps int64 `json:"receiveKbps"`
+}
+
+func (p Pipe) validate() error {
+	return firstOf(
+		bounded("pipes.node", p.Node, 1, MaxID),
+		inRange("pipes.sendKbps", p.SendKbps, 0, maxSafe),
+		inRange("pipes.receiveKbps", p.ReceiveKbps, 0, maxSafe),
+	)
+}
+
 // Heartbeat renews the node's lease and reports what it carries.
 type Heartbeat struct {
 	Header
@@ -65,7 +87,9 @@ type Heartbeat struct {
 	CPUPercent int `json:"cpuPercent"`
 	// EndsMs is when the machine will be taken away, in Unix milliseconds, where
 	// its host has said so (a spot instance reclaimed, maintenance); 0 otherwise.
-	EndsMs    int64      `json:"endsMs,omitempty"`
+	EndsMs int64 `json:"endsMs,omitempty"`
+	// Pipes are at most [MaxHeartbeatPipes] of the node's pipes, the busiest first.
+	Pipes     List[Pipe] `json:"pipes,omitempty"`
 	Inventory *Inventory `json:"inventory,omitempty"`
 }
 
@@ -86,6 +110,14 @@ func (h Heartbeat) Validate() error {
 		inRange("endsMs", h.EndsMs, 0, maxSafe),
 	); err != nil {
 		return err
+	}
+	if len(h.Pipes) > MaxHeartbeatPipes {
+		return badField("pipes", "has %d entries, at most %d are taken", len(h.Pipes), MaxHeartbeatPipes)
+	}
+	for _, p := range h.Pipes {
+		if err := p.validate(); err != nil {
+			return err
+		}
 	}
 	if h.Inventory == nil {
 		return nil

@@ -40,6 +40,16 @@ type overviewNode struct {
 	node
 	People    int `json:"people"`
 	RoomCount int `json:"roomCount"`
+	// Pipes are the busiest of the node's, by its last heartbeat.
+	Pipes []pipeEnd `json:"pipes,omitempty"`
+}
+
+// pipeEnd is one end of a pipe: node is the other.
+type pipeEnd struct {
+	Node        room.NodeID `json:"node"`
+	Up          bool        `json:"up"`
+	SendKbps    int64       `json:"sendKbps"`
+	ReceiveKbps int64       `json:"receiveKbps"`
 }
 
 type overviewRoom struct {
@@ -141,6 +151,9 @@ func (o *overview) addRooms(rooms []room.Room) {
 func (o *overview) addNodes(views []fleet.View, rooms []room.Room, now time.Time) {
 	for _, v := range views {
 		n := overviewNode{node: newNode(v, now), People: v.Beat.People}
+		for _, p := range v.Beat.Pipes {
+			n.Pipes = append(n.Pipes, pipeEnd(p))
+		}
 		for _, r := range rooms {
 			for _, b := range r.Blocks {
 				if b.Node != v.Node.ID || b.Generation != v.Node.Generation {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,7 +35,8 @@ func TestOverviewShowsTheFleetAtAGlance(t *testing.T) {
 	small := room.New("small", "eu-north-1", room.Default(), now).WithBlock(room.BlockRef{Index: 0, Node: "n-b", Generation: 7, Seats: 1})
 	for _, change := range []control.Change{
 		control.PutNode{Node: fleetNode("n-b", 7000)}, control.PutNode{Node: fleetNode("n-a", 2000)},
-		control.PutBeat{Node: "n-a", Beat: fleet.Beat{Generation: 1, Seq: 1, LeaseUntil: now.Add(time.Second), Load: room.Load{Kbps: 900}, People: 3, CPUPercent: 12}},
+		control.PutBeat{Node: "n-a", Beat: fleet.Beat{Generation: 1, Seq: 1, LeaseUntil: now.Add(time.Second), Load: room.Load{Kbps: 900}, People: 3, CPUPercent: 12,
+			Pipes: []fleet.Pipe{{Node: "n-b", Up: true, SendKbps: 700, ReceiveKbps: 20}}}},
 		control.PutRoom{Room: small}, control.PutRoom{Room: r},
 		control.PutLaunch{Launch: fleet.Launch{ID: "n-c", Region: "eu-north-1", Type: "c7g.large", State: fleet.Asked, Attempt: 1, At: now, Why: "2 wait"}},
 		control.PutLaunch{Launch: fleet.Launch{ID: "n-a", Region: "eu-north-1", State: fleet.Landed}},
@@ -61,7 +63,8 @@ func TestOverviewShowsTheFleetAtAGlance(t *testing.T) {
 	if len(got.Nodes) != 2 || got.Nodes[0].ID != "n-a" {
 		t.Fatalf("nodes %+v", got.Nodes)
 	}
-	if n := got.Nodes[0]; !n.Alive || n.Claimed.Kbps != 2000 || n.Free.Kbps != 98_000 || n.Measured.Kbps != 900 || n.People != 3 || n.Seats != 4 || n.RoomCount != 1 {
+	if n := got.Nodes[0]; !n.Alive || n.Claimed.Kbps != 2000 || n.Free.Kbps != 98_000 || n.Measured.Kbps != 900 || n.People != 3 || n.Seats != 4 || n.RoomCount != 1 ||
+		!slices.Equal(n.Pipes, []pipeEnd{{Node: "n-b", Up: true, SendKbps: 700, ReceiveKbps: 20}}) {
 		t.Errorf("n-a: %+v", n)
 	}
 	if n := got.Nodes[1]; n.Seats != 10 || n.RoomCount != 1 {

@@ -110,6 +110,7 @@ func TestOneRoomOnFourNodes(t *testing.T) {
 	if nodes < 4 {
 		t.Errorf("%d people are on %d nodes", people, nodes)
 	}
+	o.showsPipes(nodes - 1)
 	leave()
 	staying.Wait()
 	eventually(t, "the instances are gone", func() bool { return len(o.instances()) == 0 })
@@ -128,6 +129,34 @@ func TestOneRoomOnFourNodes(t *testing.T) {
 	if piped > in*int64(pipes)*102/100 || piped < int64(least*people*(nodes-1)) {
 		t.Errorf("%d packets in, %d over %d pipes", in, piped, pipes)
 	}
+}
+
+// showsPipes waits until operators are shown so many pipes that carry something.
+func (o *own) showsPipes(least int) {
+	o.t.Helper()
+	eventually(o.t, "operators see the pipes", func() bool {
+		var overview struct {
+			Nodes []struct {
+				Pipes []struct {
+					Node     string
+					Up       bool
+					SendKbps int64
+				}
+			}
+		}
+		if err := o.Call(o.t.Context(), "GET", "/v1/overview", &overview); err != nil {
+			o.t.Fatal(err)
+		}
+		ends := 0
+		for _, n := range overview.Nodes {
+			for _, p := range n.Pipes {
+				if p.Up && p.SendKbps > 0 && p.Node != "" {
+					ends++
+				}
+			}
+		}
+		return ends >= 2*least
+	})
 }
 
 // carried adds up the counters that nodes write when they stop.

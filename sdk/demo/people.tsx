@@ -1,4 +1,4 @@
-import { LocalParticipant, type Participant, type Role } from "../src/index.js";
+import { LocalParticipant, RemoteParticipant, type Participant, type Role } from "../src/index.js";
 import type { Call } from "./call.js";
 import { CloseIcon } from "./icons.js";
 import { Avatar } from "./tile.js";
@@ -29,6 +29,7 @@ export function People({ call, onClose }: { call: Call; onClose: () => void }) {
 function Person({ call, participant, role, admin }: { call: Call; participant: Participant; role: Role; admin: boolean }) {
   const { identity } = participant;
   const self = participant instanceof LocalParticipant;
+  const remote = participant instanceof RemoteParticipant ? participant : undefined;
   const act = (work: () => Promise<unknown>) => void call.attempt(work, (error) => wordsFor(error.code).title);
   const deeds = call.room.admin;
   const buttons = [
@@ -41,6 +42,7 @@ function Person({ call, participant, role, admin }: { call: Call; participant: P
     <li data-person={identity}>
       <Avatar identity={identity} name={participant.name} size={80} />
       <span class="who">{participant.name}{self && " (you)"}</span>
+      <span class="home">{remote ? remote.node : call.room.node}{remote?.isReachable === false && ", cannot be reached at present"}</span>
       <span class="deeds">
         {buttons.map(({ label, work }) => <button type="button" key={label} class="quiet" onClick={() => act(work)}>{label}</button>)}
       </span>

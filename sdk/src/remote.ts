@@ -195,6 +195,11 @@ export class RemoteParticipant extends Participant<RemoteTrackPublication> {
     return new Date(this.#member.joinedMs);
   }
 
+  /** The node that carries this participant. */
+  get node(): string {
+    return this.#member.node;
+  }
+
   /** False while the nodes of the room cannot reach this participant's: nothing of it comes, and it may soon be gone or back from elsewhere. */
   get isReachable(): boolean {
     return !this.#member.unreachable;

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/sfu-node/pipe"
 	"github.com/spillway-sfu/spillway/sfu-node/sfu"
 )
 
@@ -88,6 +90,7 @@ func (a *Agent) beatOnce(m *meter, report sfu.Report, parts []events.Inventory) 
 	if !ends.IsZero() {
 		h.EndsMs = ends.UnixMilli()
 	}
+	h.Pipes = m.measurePipes(now, report)
 	h.Load, h.CPUPercent = m.measure(now, report)
 	if len(parts) > 0 {
 		h.Inventory = &parts[0]
@@ -127,6 +130,7 @@ type meter struct {
 	at             time.Time
 	packets, bytes int64
 	cpu            time.Duration
+	pipes          map[string]pipe.Traffic // by node
 }
 
 func (m *meter) measure(now time.Time, r sfu.Report) (events.Load, int) {
@@ -140,8 +144,30 @@ func (m *meter) measure(now time.Time, r sfu.Report) (events.Load, int) {
 		PPS:  int64(float64(r.PacketsOut-m.packets) / span),
 	}
 	share := (cpu - m.cpu).Seconds() / span / float64(runtime.NumCPU())
-	*m = meter{at: now, packets: r.PacketsOut, bytes: r.BytesOut, cpu: cpu}
+	*m = meter{at: now, packets: r.PacketsOut, bytes: r.BytesOut, cpu: cpu, pipes: m.pipes}
 	return load, min(100, max(0, int(share*100+0.5)))
+}
+
+// measurePipes returns the busiest pipes, with what each carried since the last
+// heartbeat. It comes before [meter.measure], which ends that time.
+func (m *meter) measurePipes(now time.Time, r sfu.Report) []events.Pipe {
+	span := now.Sub(m.at).Seconds()
+	before := m.pipes
+	m.pipes = make(map[string]pipe.Traffic, len(r.Pipes))
+	var out []events.Pipe
+	for _, t := range r.Pipes {
+		m.pipes[t.Node] = t
+		was := before[t.Node]
+		if t.BytesOut < was.BytesOut || t.BytesIn < was.BytesIn { // it was made anew
+			was = pipe.Traffic{}
+		}
+		kbps := func(bytes int64) int64 { return int64(float64(bytes) * 8 / 1000 / max(span, 0.001)) }
+		out = append(out, events.Pipe{Node: t.Node, Up: t.Up, SendKbps: kbps(t.BytesOut - was.BytesOut), ReceiveKbps: kbps(t.BytesIn - was.BytesIn)})
+	}
+	slices.SortFunc(out, func(a, b events.Pipe) int {
+		return cmp.Or(cmp.Compare(b.SendKbps+b.ReceiveKbps, a.SendKbps+a.ReceiveKbps), cmp.Compare(a.Node, b.Node))
+	})
+	return out[:min(len(out), events.MaxHeartbeatPipes)]
 }
 
 // cpuTime is what the process has used so far, in user and kernel mode.

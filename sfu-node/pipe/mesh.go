@@ -190,6 +190,29 @@ func (m *Mesh) Refusals() int64 { return m.refusals.Load() }
 // Sent is what all pipes have carried away since the start.
 func (m *Mesh) Sent() (packets, bytes int64) { return m.packets.Load(), m.bytes.Load() }
 
+// Traffic is what the pipe to one node has carried since it stands.
+type Traffic struct {
+	Node              string
+	Up                bool
+	BytesOut, BytesIn int64
+}
+
+// Traffic returns what each pipe has carried, to the nodes that this one is
+// assigned to, those without a pipe at present included.
+func (m *Mesh) Traffic() []Traffic {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out := make([]Traffic, 0, len(m.peers))
+	for node, j := range m.peers {
+		t := Traffic{Node: node}
+		if j.link != nil {
+			t.Up, t.BytesOut, t.BytesIn = true, j.link.stats.bytesOut.Load(), j.link.stats.bytesIn.Load()
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
 func (m *Mesh) now() time.Duration { return time.Since(m.epoch) }
 
 func (m *Mesh) work(f func()) {

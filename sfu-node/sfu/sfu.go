@@ -28,6 +28,7 @@ import (
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/sfu-node/burst"
+	"github.com/spillway-sfu/spillway/sfu-node/pipe"
 )
 
 // ErrStale refuses an offer of a session that a later one has replaced.
@@ -322,6 +323,8 @@ type Report struct {
 	// PacketsOut and BytesOut are what went to participants and to other nodes since
 	// the start.
 	PacketsOut, BytesOut int64
+	// Pipes are those to other nodes.
+	Pipes []pipe.Traffic
 }
 
 // Report takes stock.
@@ -336,6 +339,7 @@ func (s *SFU) Report() Report {
 	if s.web.mesh != nil {
 		packets, bytes := s.web.mesh.Sent()
 		r.PacketsOut, r.BytesOut = r.PacketsOut+packets, r.BytesOut+bytes
+		r.Pipes = s.web.mesh.Traffic()
 	}
 	for at, p := range s.peers {
 		if r.Members[at.room] == nil {

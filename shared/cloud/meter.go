@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/spillway-sfu/spillway/shared/control"
-	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/step"
 )
@@ -182,7 +181,7 @@ func images(items step.Items) (map[itemKey]item, error) {
 	}
 	for _, v := range items.Nodes {
 		add(encodeNode(v.Node))
-		if v.Beat != (fleet.Beat{}) {
+		if v.Beat.Generation != 0 {
 			add(encodeBeat(v.Node.ID, v.Beat))
 		}
 	}

@@ -139,6 +139,9 @@ func Heartbeat(v fleet.View, connection string, m events.Heartbeat, token string
 	}
 	beat := fleet.Beat{Generation: v.Node.Generation, Seq: m.Seq, LeaseUntil: now.Add(fleet.LeaseLasts),
 		Load: room.Load{Kbps: m.Load.Kbps, PPS: m.Load.PPS}, People: m.People, Rooms: m.Rooms, CPUPercent: m.CPUPercent}
+	for _, p := range m.Pipes {
+		beat.Pipes = append(beat.Pipes, fleet.Pipe{Node: room.NodeID(p.Node), Up: p.Up, SendKbps: p.SendKbps, ReceiveKbps: p.ReceiveKbps})
+	}
 	beat.UsedPermille, beat.Samples = used(v, beat)
 	return Plan{Commits: []Commit{One(PutBeat{v.Node.ID, beat})}, Sends: []Send{renewed}}, nil
 }

@@ -130,11 +130,22 @@ type Beat struct {
 	People     int
 	Rooms      int
 	CPUPercent int
+	// Pipes are the busiest of the node's, for those who watch; nothing is decided
+	// from them.
+	Pipes []Pipe
 	// UsedPermille is how much of what is granted is used, smoothed over some
 	// heartbeats, in whichever of kbps, packets and CPU it is most. Samples counts
 	// the heartbeats behind it: those with enough granted to judge by.
 	UsedPermille int64
 	Samples      int
+}
+
+// Pipe is a pipe to another node, with what it carried either way.
+type Pipe struct {
+	Node        room.NodeID
+	Up          bool
+	SendKbps    int64
+	ReceiveKbps int64
 }
 
 // View is a node with its latest heartbeat, as a decision sees them.
