@@ -85,6 +85,9 @@ type Heartbeat struct {
 	Rooms  int  `json:"rooms"`
 	// CPUPercent is the share of all cores that the process used, 0 to 100.
 	CPUPercent int `json:"cpuPercent"`
+	// LossPermille is the share of packets that receivers have reported as lost since
+	// the last heartbeat, in thousandths.
+	LossPermille int `json:"lossPermille,omitempty"`
 	// EndsMs is when the machine will be taken away, in Unix milliseconds, where
 	// its host has said so (a spot instance reclaimed, maintenance); 0 otherwise.
 	EndsMs int64 `json:"endsMs,omitempty"`
@@ -107,6 +110,7 @@ func (h Heartbeat) Validate() error {
 		inRange("people", int64(h.People), 0, 1_000_000),
 		inRange("rooms", int64(h.Rooms), 0, 1_000_000),
 		inRange("cpuPercent", int64(h.CPUPercent), 0, 100),
+		inRange("lossPermille", int64(h.LossPermille), 0, 1000),
 		inRange("endsMs", h.EndsMs, 0, maxSafe),
 	); err != nil {
 		return err

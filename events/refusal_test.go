@@ -200,6 +200,7 @@ func TestRulesOfSingleFields(t *testing.T) {
 		{"Assignment", "peers.0.fingerprint", "AB", events.CodeBadField, "peers.fingerprint"},
 		{"Welcome", "leaseMs", 2999, events.CodeBadField, "leaseMs is 2999, expected 3000"},
 		{"Heartbeat", "cpuPercent", 101, events.CodeBadField, "cpuPercent"},
+		{"Heartbeat", "lossPermille", 1001, events.CodeBadField, "lossPermille"},
 		{"Heartbeat", "pipes.0.node", "", events.CodeBadField, "pipes.node"},
 		{"Heartbeat", "pipes.0.sendKbps", -1, events.CodeBadField, "pipes.sendKbps"},
 		{"Heartbeat", "pipes.0.receiveKbps", -1, events.CodeBadField, "pipes.receiveKbps"},

@@ -52,6 +52,8 @@ func (d *stack) addDashboard() {
 		{"Instances: dollars per hour", "Maximum", ours("DollarsPerHour")},
 		{"Dollars per participant-hour", "Maximum", expression("each", "(a + c * 0.00045 * 0.09) / b", "dollars", "DollarsPerHour", "People", "MeasuredKbps")},
 		{"Egress (GB per hour)", "Maximum", expression("gb", "a * 0.00045", "GB per hour", "MeasuredKbps")},
+		{"Pipes between nodes (kbps)", "Maximum", ours("PipesKbps")},
+		{"Packets lost on the way to people (%)", "Maximum", ours("LossPercent")},
 		{"Functions: duration (ms)", "p95", lambda("Duration")},
 		{"Functions: errors", "Sum", lambda("Errors")},
 	}

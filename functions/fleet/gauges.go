@@ -33,13 +33,14 @@ func (w waker) gauge(ctx context.Context) error {
 	}
 	w.log.Info("fleet", "nodesReady", g.ready, "nodesDraining", g.draining, "nodesOther", g.other, "people", g.people,
 		"claimedKbps", g.claimed, "measuredKbps", g.measured, "capacityKbps", g.capacity,
-		"waiting", g.waiting, "oldestWaitMs", g.oldest.Milliseconds(), "dollarsPerHour", g.hour.Dollars(), "leaked", g.leaked)
+		"pipesKbps", g.piped, "lossPercent", g.loss(), "waiting", g.waiting, "oldestWaitMs", g.oldest.Milliseconds(), "dollarsPerHour", g.hour.Dollars(), "leaked", g.leaked)
 	return nil
 }
 
 type gauges struct {
 	ready, draining, other, people, waiting, leaked int
-	claimed, measured, capacity                     int64 // kbps
+	claimed, measured, capacity, piped              int64 // kbps
+	lost                                            int   // thousandths, times people
 	oldest                                          time.Duration
 	hour                                            price.Micros // of instances and their addresses
 }
@@ -56,6 +57,10 @@ func measure(nodes []fleet.View, waits []fleet.Wait, now time.Time) gauges {
 			g.other++
 		}
 		g.people += v.Beat.People
+		g.lost += v.Beat.LossPermille * v.Beat.People
+		for _, p := range v.Beat.Pipes {
+			g.piped += p.SendKbps
+		}
 		g.claimed += v.Node.Capacity.Minus(v.Node.Available).Kbps
 		g.measured += v.Beat.Load.Kbps
 		g.capacity += v.Node.Capacity.Kbps
@@ -68,6 +73,14 @@ func measure(nodes []fleet.View, waits []fleet.Wait, now time.Time) gauges {
 		g.oldest = max(g.oldest, now.Sub(wait.Since))
 	}
 	return g
+}
+
+// loss is what receivers report as lost, in percent, each of them alike.
+func (g gauges) loss() float64 {
+	if g.people == 0 {
+		return 0
+	}
+	return float64(g.lost) / float64(g.people) / 10
 }
 
 // leaked counts the instances that belong to no node and no launch.

@@ -90,7 +90,7 @@ func (a *Agent) beatOnce(m *meter, report sfu.Report, parts []events.Inventory) 
 	if !ends.IsZero() {
 		h.EndsMs = ends.UnixMilli()
 	}
-	h.Pipes = m.measurePipes(now, report)
+	h.Pipes, h.LossPermille = m.measurePipes(now, report), m.measureLoss(report)
 	h.Load, h.CPUPercent = m.measure(now, report)
 	if len(parts) > 0 {
 		h.Inventory = &parts[0]
@@ -131,6 +131,7 @@ type meter struct {
 	packets, bytes int64
 	cpu            time.Duration
 	pipes          map[string]pipe.Traffic // by node
+	reported, lost int64
 }
 
 func (m *meter) measure(now time.Time, r sfu.Report) (events.Load, int) {
@@ -144,7 +145,7 @@ func (m *meter) measure(now time.Time, r sfu.Report) (events.Load, int) {
 		PPS:  int64(float64(r.PacketsOut-m.packets) / span),
 	}
 	share := (cpu - m.cpu).Seconds() / span / float64(runtime.NumCPU())
-	*m = meter{at: now, packets: r.PacketsOut, bytes: r.BytesOut, cpu: cpu, pipes: m.pipes}
+	*m = meter{at: now, packets: r.PacketsOut, bytes: r.BytesOut, cpu: cpu, pipes: m.pipes, reported: m.reported, lost: m.lost}
 	return load, min(100, max(0, int(share*100+0.5)))
 }
 
@@ -168,6 +169,17 @@ func (m *meter) measurePipes(now time.Time, r sfu.Report) []events.Pipe {
 		return cmp.Or(cmp.Compare(b.SendKbps+b.ReceiveKbps, a.SendKbps+a.ReceiveKbps), cmp.Compare(a.Node, b.Node))
 	})
 	return out[:min(len(out), events.MaxHeartbeatPipes)]
+}
+
+// measureLoss returns the share of packets that receivers have reported as lost
+// since the last heartbeat, in thousandths.
+func (m *meter) measureLoss(r sfu.Report) int {
+	reported, lost := r.Reported-m.reported, r.ReportedLost-m.lost
+	m.reported, m.lost = r.Reported, r.ReportedLost
+	if reported <= 0 {
+		return 0
+	}
+	return int(min(1000, lost*1000/(256*reported)))
 }
 
 // cpuTime is what the process has used so far, in user and kernel mode.

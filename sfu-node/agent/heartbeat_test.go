@@ -44,3 +44,15 @@ func TestPipesAreMeasuredBetweenHeartbeats(t *testing.T) {
 		t.Errorf("of twenty pipes it tells %+v", got)
 	}
 }
+
+func TestLossIsMeasuredBetweenHeartbeats(t *testing.T) {
+	m := meter{}
+	for i, c := range []struct {
+		reported, lost int64
+		want           int
+	}{{10, 256, 100}, {10, 256, 0}, {14, 256 + 4*128, 500}, {15, 256 + 5*256, 1000}} {
+		if got := m.measureLoss(sfu.Report{Reported: c.reported, ReportedLost: c.lost}); got != c.want {
+			t.Errorf("heartbeat %d: %d ‰, want %d", i, got, c.want)
+		}
+	}
+}

@@ -258,6 +258,8 @@ func (p *Peer) onReception(blocks []byte, count int, now time.Duration) {
 	if expected == 0 {
 		return
 	}
+	p.sfu.count.Reported.Add(int64(expected))
+	p.sfu.count.ReportedLost.Add(int64(lost))
 	e := &p.egress
 	e.mu.Lock()
 	e.watch.OnReport(uint8(lost/expected), now)

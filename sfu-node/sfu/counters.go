@@ -40,6 +40,8 @@ type Counters struct {
 	PipedOut             atomic.Int64 // RTP packets to other nodes
 	Nacks                atomic.Int64 // negative acknowledgements from receivers
 	Repeated             atomic.Int64 // packets sent again
+	Reported             atomic.Int64 // packets that receivers have reported on
+	ReportedLost         atomic.Int64 // of those, lost: in 256ths of a packet
 	Probes               atomic.Int64 // packets of padding sent to find out what a way carries
 	KeysAsked            atomic.Int64 // picture loss indications from receivers
 	KeysSent             atomic.Int64 // picture loss indications to publishers
@@ -65,6 +67,7 @@ func (c *Counters) totals() []total {
 		{"packetsOut", "RTP packets to participants", &c.PacketsOut}, {"bytesOut", "bytes of RTP to participants", &c.BytesOut},
 		{"pipedIn", "RTP packets from other nodes", &c.PipedIn}, {"pipedOut", "RTP packets to other nodes", &c.PipedOut},
 		{"nacks", "negative acknowledgements from receivers", &c.Nacks}, {"repeated", "packets sent again", &c.Repeated},
+		{"reported", "packets that receivers have reported on", &c.Reported}, {"reportedLost", "of those, lost, in 256ths of a packet", &c.ReportedLost},
 		{"probes", "packets of padding sent to find out what a way carries", &c.Probes},
 		{"keysAsked", "picture loss indications from receivers", &c.KeysAsked}, {"keysSent", "picture loss indications to publishers", &c.KeysSent},
 		{"joins", "connections taken", &c.Joins}, {"badMessages", "messages on the data channel that were refused", &c.BadMessages},

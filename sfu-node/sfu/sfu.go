@@ -323,6 +323,9 @@ type Report struct {
 	// PacketsOut and BytesOut are what went to participants and to other nodes since
 	// the start.
 	PacketsOut, BytesOut int64
+	// Reported are the packets that receivers have reported on since the start, and
+	// ReportedLost those of them that were lost, in 256ths of a packet.
+	Reported, ReportedLost int64
 	// Pipes are those to other nodes.
 	Pipes []pipe.Traffic
 }
@@ -335,6 +338,7 @@ func (s *SFU) Report() Report {
 	r := Report{
 		Epochs: epochs, Members: map[string]map[string]int64{}, People: len(s.peers),
 		PacketsOut: s.count.PacketsOut.Load(), BytesOut: s.count.BytesOut.Load(),
+		Reported: s.count.Reported.Load(), ReportedLost: s.count.ReportedLost.Load(),
 	}
 	if s.web.mesh != nil {
 		packets, bytes := s.web.mesh.Sent()

@@ -130,9 +130,10 @@ type Beat struct {
 	People     int
 	Rooms      int
 	CPUPercent int
-	// Pipes are the busiest of the node's, for those who watch; nothing is decided
-	// from them.
-	Pipes []Pipe
+	// LossPermille, what receivers reported as lost in thousandths, and Pipes, the
+	// busiest of the node's, are for those who watch: nothing is decided from them.
+	LossPermille int
+	Pipes        []Pipe
 	// UsedPermille is how much of what is granted is used, smoothed over some
 	// heartbeats, in whichever of kbps, packets and CPU it is most. Samples counts
 	// the heartbeats behind it: those with enough granted to judge by.
