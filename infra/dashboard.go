@@ -40,7 +40,7 @@ func (d *stack) addDashboard() {
 		return out
 	}
 	graphs := []graph{
-		{"People", "Maximum", ours("People")},
+		{"People, and rooms on each node", "Maximum", ours("People", "Rooms")},
 		{"Nodes by state", "Maximum", ours("NodesReady", "NodesDraining", "NodesOther")},
 		{"Claimed, measured and capacity (kbps)", "Maximum", ours("ClaimedKbps", "MeasuredKbps", "CapacityKbps")},
 		{"Who waits, and how long the first (ms)", "Maximum", ours("Waiting", "OldestWaitMs")},

@@ -24,6 +24,7 @@ var metrics = []metric{
 	{"NodesDraining", "fleet", `{ $.msg = "fleet" }`, "$.nodesDraining", "Count", false},
 	{"NodesOther", "fleet", `{ $.msg = "fleet" }`, "$.nodesOther", "Count", false},
 	{"People", "fleet", `{ $.msg = "fleet" }`, "$.people", "Count", false},
+	{"Rooms", "fleet", `{ $.msg = "fleet" }`, "$.rooms", "Count", false},
 	{"ClaimedKbps", "fleet", `{ $.msg = "fleet" }`, "$.claimedKbps", "Kilobits/Second", false},
 	{"MeasuredKbps", "fleet", `{ $.msg = "fleet" }`, "$.measuredKbps", "Kilobits/Second", false},
 	{"CapacityKbps", "fleet", `{ $.msg = "fleet" }`, "$.capacityKbps", "Kilobits/Second", false},

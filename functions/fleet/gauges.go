@@ -31,7 +31,7 @@ func (w waker) gauge(ctx context.Context) error {
 	if len(nodes.Nodes) == 0 && g.waiting == 0 && g.leaked == 0 {
 		return nil
 	}
-	w.log.Info("fleet", "nodesReady", g.ready, "nodesDraining", g.draining, "nodesOther", g.other, "people", g.people,
+	w.log.Info("fleet", "nodesReady", g.ready, "nodesDraining", g.draining, "nodesOther", g.other, "people", g.people, "rooms", g.rooms,
 		"claimedKbps", g.claimed, "measuredKbps", g.measured, "capacityKbps", g.capacity,
 		"pipesKbps", g.piped, "lossPercent", g.loss(), "waiting", g.waiting, "oldestWaitMs", g.oldest.Milliseconds(), "dollarsPerHour", g.hour.Dollars(), "leaked", g.leaked)
 	return nil
@@ -41,6 +41,7 @@ type gauges struct {
 	ready, draining, other, people, waiting, leaked int
 	claimed, measured, capacity, piped              int64 // kbps
 	lost                                            int   // thousandths, times people
+	rooms                                           int   // a room counts on each node that it is on
 	oldest                                          time.Duration
 	hour                                            price.Micros // of instances and their addresses
 }
@@ -57,6 +58,7 @@ func measure(nodes []fleet.View, waits []fleet.Wait, now time.Time) gauges {
 			g.other++
 		}
 		g.people += v.Beat.People
+		g.rooms += v.Beat.Rooms
 		g.lost += v.Beat.LossPermille * v.Beat.People
 		for _, p := range v.Beat.Pipes {
 			g.piped += p.SendKbps

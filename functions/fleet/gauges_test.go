@@ -18,12 +18,12 @@ func TestTheFleetAtAGlance(t *testing.T) {
 	full := room.Load{Kbps: 1000, PPS: 100}
 	nodes := []fleet.View{
 		{Node: fleet.Node{ID: "a", State: fleet.Ready, Type: "c7g.large", Capacity: full, Available: room.Load{Kbps: 400, PPS: 40}}, Beat: fleet.Beat{People: 3, Load: room.Load{Kbps: 250},
-			LossPermille: 20, Pipes: []fleet.Pipe{{SendKbps: 70}, {SendKbps: 5, ReceiveKbps: 900}}}},
+			LossPermille: 20, Rooms: 2, Pipes: []fleet.Pipe{{SendKbps: 70}, {SendKbps: 5, ReceiveKbps: 900}}}},
 		{Node: fleet.Node{ID: "b", State: fleet.Draining, Type: "c7g.large", Capacity: full, Available: full}, Beat: fleet.Beat{People: 1}},
 		{Node: fleet.Node{ID: "c", State: fleet.Lost, Capacity: full, Available: full}},
 	}
 	g := measure(nodes, []fleet.Wait{{Since: now.Add(-time.Minute)}, {Since: now.Add(-time.Second)}}, now)
-	want := gauges{ready: 1, draining: 1, other: 1, people: 4, lost: 60, piped: 75, waiting: 2, claimed: 600, measured: 250, capacity: 3000, oldest: time.Minute, hour: 2*72_500 + 3*5_000}
+	want := gauges{ready: 1, draining: 1, other: 1, people: 4, rooms: 2, lost: 60, piped: 75, waiting: 2, claimed: 600, measured: 250, capacity: 3000, oldest: time.Minute, hour: 2*72_500 + 3*5_000}
 	if g != want {
 		t.Errorf("got %+v, want %+v", g, want)
 	}
