@@ -123,6 +123,9 @@ func (p *person) note(change func()) {
 func (p *person) until(what string, ok func() bool) {
 	p.t.Helper()
 	deadline := time.After(patience)
+	// What is asked for may also be a state of the node, which it tells p nothing of.
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
 	for {
 		p.mu.Lock()
 		done, changed := ok(), p.changed
@@ -132,6 +135,7 @@ func (p *person) until(what string, ok func() bool) {
 		}
 		select {
 		case <-changed:
+		case <-look.C:
 		case <-deadline:
 			p.t.Fatalf("%s: never came to pass for %s, who has %s", what, p.offer.Person.Identity, p.state())
 		}
