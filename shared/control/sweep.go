@@ -69,7 +69,8 @@ func SweepLaunch(l fleet.Launch, noNode bool, now time.Time) Plan {
 // NodeSweep is what the sweep sees of one node.
 type NodeSweep struct {
 	View fleet.View
-	// Blocks are those on the node, with the rooms they belong to.
+	// Blocks are those on the node, with the rooms they belong to. One that has been
+	// moved elsewhere, which an index may still show here, is passed over.
 	Blocks []fleet.Block
 	Rooms  map[room.Name]room.Room
 	// Peers are the other nodes of those rooms.
@@ -89,6 +90,7 @@ type NodeSweep struct {
 // left to the next sweep.
 func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 	n := s.View.Node
+	s.Blocks = slices.DeleteFunc(slices.Clone(s.Blocks), func(b fleet.Block) bool { return b.Node != n.ID })
 	gone := s.Instance != nil && s.Instance.Gone || s.Instance == nil && now.Sub(n.HelloAt) > OrphanAfter
 	d := Decision{Inputs: map[string]any{"node": n.ID, "state": n.State, "generation": n.Generation, "empty": n.Empty(),
 		"leaseEndedMs": now.Sub(s.View.LeaseEnds()).Milliseconds(), "instanceGone": gone}}

@@ -23,6 +23,7 @@ func main() {
 	shrink := flag.Int("shrink", 400, "how many worlds to try for a smaller failure")
 	quiet := flag.Bool("quiet", false, "print no trace of a failure")
 	scenes := flag.Bool("scenes", false, "play the known interleavings first")
+	all := flag.Bool("all", false, "go on after a failure, and list all of them")
 	flag.Parse()
 	if *scenes {
 		play(*quiet)
@@ -40,7 +41,7 @@ func main() {
 		one(trial.Config{Seed: *seed, Steps: stepsOf(*seed)}, *shrink)
 		return
 	}
-	many(*seed, *seeds, stepsOf, *shrink)
+	many(*seed, *seeds, stepsOf, *shrink, *all)
 }
 
 // play plays the scenes until one fails.
@@ -71,8 +72,9 @@ func one(cfg trial.Config, shrink int) {
 		cfg.Seed, r.Steps, r.People, r.Joined, r.Launched, r.Bill.Hours(), len(r.Faults))
 }
 
-// many runs worlds on all cores and stops at the first that fails.
-func many(first uint64, n int, stepsOf func(uint64) int, shrink int) {
+// many runs worlds on all cores and stops at the first that fails, unless all are
+// wanted.
+func many(first uint64, n int, stepsOf func(uint64) int, shrink int, all bool) {
 	var wg sync.WaitGroup
 	var next, steps, joined, launched, faults, people, wide, assigned atomic.Int64
 	var mu sync.Mutex
@@ -83,7 +85,7 @@ func many(first uint64, n int, stepsOf func(uint64) int, shrink int) {
 			for {
 				i := next.Add(1) - 1
 				mu.Lock()
-				stop := failed != nil
+				stop := failed != nil && !all
 				mu.Unlock()
 				if stop || i >= int64(n) {
 					return
@@ -102,6 +104,9 @@ func many(first uint64, n int, stepsOf func(uint64) int, shrink int) {
 				}
 				if r.Err != nil {
 					mu.Lock()
+					if all {
+						fmt.Printf("seed %d: %v\n", cfg.Seed, r.Err)
+					}
 					if failed == nil || cfg.Seed < failed.Seed {
 						failed = &cfg
 					}
