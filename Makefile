@@ -40,8 +40,8 @@ SEEDS ?= 10000
 sim: ## Run one seeded world with its trace (SEED, STEPS)
 	@go run ./shared/sim/trial/replay -seed $(SEED) -steps $(STEPS)
 
-sim-long: ## Run ten thousand seeded worlds (SEED is the first, SEEDS how many)
-	@go run ./shared/sim/trial/replay -seed $(SEED) -seeds $(SEEDS) -steps $(STEPS)
+sim-long: ## Run ten thousand seeded worlds (SEED is the first, SEEDS how many; ALL=1 goes on after a failure)
+	@go run ./shared/sim/trial/replay -seed $(SEED) -seeds $(SEEDS) -steps $(STEPS) $(if $(ALL),-all)
 
 bench: setup-test build ## Measure joins, cold starts, bad networks and forwarding (nothing else should run)
 	@go run ./bench/join
