@@ -224,6 +224,9 @@ type Answer struct {
 	// Answer is the session description, packed by [Pack].
 	Answer     string      `json:"answer"`
 	ICEServers []ICEServer `json:"iceServers,omitempty"`
+	// Resume is a sealed ticket for this session. With it a join token that has
+	// expired in the meantime still lets its holder back in, for a day.
+	Resume string `json:"resume,omitempty"`
 }
 
 // Validate implements [Message].
@@ -250,6 +253,7 @@ func (a Answer) Validate() error {
 		bounded("identity", a.Identity, 1, MaxName),
 		bounded("node", a.Node, 1, MaxID),
 		bounded("answer", a.Answer, 1, MaxFrame),
+		bounded("resume", a.Resume, 0, MaxTicket),
 	)
 }
 

@@ -85,9 +85,9 @@ var borders = map[Border]struct {
 	max      int
 	messages map[Action]Message
 }{
-	FromClient: {MaxFrame, map[Action]Message{ActionJoin: Join{}, ActionLeave: Leave{}}},
+	FromClient: {MaxFrame, map[Action]Message{ActionJoin: Join{}, ActionLeave: Leave{}, ActionRenew: Renew{}}},
 	ToClient: {MaxMessage, map[Action]Message{
-		ActionAnswer: Answer{}, ActionWaiting: Waiting{}, ActionReady: Ready{}, ActionLeft: LeaveDone{}, ActionError: Error{}}},
+		ActionAnswer: Answer{}, ActionWaiting: Waiting{}, ActionReady: Ready{}, ActionLeft: LeaveDone{}, ActionResume: Resume{}, ActionError: Error{}}},
 	FromNode: {MaxFrame, map[Action]Message{
 		ActionHello: Hello{}, ActionHeartbeat: Heartbeat{}, ActionAnswered: Answered{}, ActionLeft: Left{}, ActionJournal: Journal{},
 		ActionModerate: ModerateFor{}}},

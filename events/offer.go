@@ -187,6 +187,7 @@ const (
 	LeftSilent    LeftReason = "silent"    // no sign of life for too long
 	LeftNoConnect LeftReason = "unreached" // never connected after the answer
 	LeftRemoved   LeftReason = "removed"   // the control plane asked for it
+	LeftEnded     LeftReason = "ended"     // the room was ended
 )
 
 // Left reports that a participant's connection on this node is over. It frees
@@ -207,7 +208,7 @@ func (l Left) Validate() error {
 		return err
 	}
 	switch l.Reason {
-	case LeftByItself, LeftSilent, LeftNoConnect, LeftRemoved:
+	case LeftByItself, LeftSilent, LeftNoConnect, LeftRemoved, LeftEnded:
 	default:
 		return badField("reason", "is %.32q, which is not a reason", string(l.Reason))
 	}

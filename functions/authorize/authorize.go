@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-lambda-go/events"
 
 	"github.com/spillway-sfu/spillway/functions/wire"
+	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/token"
 )
 
@@ -41,7 +43,7 @@ var errUnauthorized = errors.New("Unauthorized")
 // browser cannot see why a handshake failed, and whoever holds such a token was
 // given it by the customer.
 func (a authorizer) authorize(ctx context.Context, r request) (events.APIGatewayCustomAuthorizerResponse, error) {
-	principal, values, err := a.who(r.QueryStringParameters["access_token"], a.vault.Fresh(ctx))
+	principal, values, err := a.who(r.QueryStringParameters["access_token"], r.QueryStringParameters["resume"], a.vault.Fresh(ctx))
 	var refused *token.Error
 	if errors.As(err, &refused) {
 		a.log.Info("token refused", "code", refused.Code, "holder", principal, "connection", r.RequestContext.ConnectionID,
@@ -61,8 +63,9 @@ func (a authorizer) authorize(ctx context.Context, r request) (events.APIGateway
 	}, nil
 }
 
-// who reads a token of either kind.
-func (a authorizer) who(raw string, s wire.Secrets) (principal string, values map[string]any, err error) {
+// who reads a token of either kind. A join token that has expired, and is good in
+// every other way, is taken with a resume ticket of the same participant.
+func (a authorizer) who(raw, ticket string, s wire.Secrets) (principal string, values map[string]any, err error) {
 	node, err := token.Kind(raw)
 	if err != nil {
 		return "", nil, err
@@ -72,8 +75,26 @@ func (a authorizer) who(raw string, s wire.Secrets) (principal string, values ma
 		return "node " + claims.Node, wire.NodeContext(claims), err
 	}
 	claims, err := s.Keys.Verify(raw, a.now())
-	if err == nil {
+	session := a.resumes(ticket, claims, err, s.Root)
+	late := session != "" && errors.Is(err, token.ErrExpired)
+	if err == nil || late {
 		err = claims.Admit("")
 	}
-	return "participant " + claims.Identity, wire.ParticipantContext(claims), err
+	return "participant " + claims.Identity, wire.ResumeContext(wire.ParticipantContext(claims), session, late), err
+}
+
+// resumes returns the session of a resume ticket for whoever signed claims speak
+// of, empty if it is none. A bad one is as good as none: what counts then is the
+// token alone.
+func (a authorizer) resumes(ticket string, claims token.Claims, verified error, root token.Root) string {
+	if ticket == "" || verified != nil && !errors.Is(verified, token.ErrExpired) || a.now().Before(claims.NotBefore) {
+		return ""
+	}
+	var t control.Resume
+	err := root.OpenTicket(ticket, &t)
+	if err != nil || !t.Fits(room.Key(root.ParticipantKey(claims.Room, claims.Identity)), a.now()) {
+		a.log.Info("resume ticket refused", "holder", claims.Identity, "room", claims.Room, "genuine", err == nil)
+		return ""
+	}
+	return t.Session
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spillway-sfu/spillway/functions/wire"
+	"github.com/spillway-sfu/spillway/shared/control"
+	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/token"
 )
 
@@ -21,8 +23,13 @@ var (
 
 func ask(t *testing.T, raw string) (map[string]any, error) {
 	t.Helper()
+	return askWith(t, raw, "")
+}
+
+func askWith(t *testing.T, raw, ticket string) (map[string]any, error) {
+	t.Helper()
 	a := authorizer{wire.Hold(wire.Secrets{Keys: token.Keys{"key": secret}, Root: root}), slog.New(slog.NewTextHandler(io.Discard, nil)), func() time.Time { return now }}
-	r := request{MethodArn: "arn:aws:execute-api:region:account:api/ws/$connect", QueryStringParameters: map[string]string{"access_token": raw}}
+	r := request{MethodArn: "arn:aws:execute-api:region:account:api/ws/$connect", QueryStringParameters: map[string]string{"access_token": raw, "resume": ticket}}
 	answer, err := a.authorize(t.Context(), r)
 	if err == nil {
 		s := answer.PolicyDocument.Statement
@@ -112,5 +119,80 @@ func TestWhoIsNotLetIn(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+func TestATicketLetsAnExpiredTokenIn(t *testing.T) {
+	ticket := func(use func(*control.Resume), by ...token.Root) string {
+		r := control.NewResume(room.Key(root.ParticipantKey("r", "ann")), "session-1", now.Add(-time.Hour))
+		use(&r)
+		sealed, err := append(by, root)[0].SealTicket(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sealed
+	}
+	good := ticket(func(*control.Resume) {})
+	offer, err := root.SealTicket(control.Ticket{Room: "r", Key: room.Key(root.ParticipantKey("r", "ann")), Identity: "ann", Session: "session-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expired := func(change func(*token.Claims)) string {
+		return mint(t, "key", secret, claims(func(c *token.Claims) { c.Expires = now.Add(-time.Hour); change(c) }))
+	}
+	same := func(*token.Claims) {}
+	for _, c := range []struct {
+		name, token, ticket string
+		refusal             string // empty: let in
+		late                bool
+		session             string
+	}{
+		{"beside an expired token", expired(same), good, "", true, "session-1"},
+		{"beside a valid token", mint(t, "key", secret, claims(same)), good, "", false, "session-1"},
+		{"a bad one beside a valid token", mint(t, "key", secret, claims(same)), good + "A", "", false, ""},
+		{"no ticket", expired(same), "", "token_expired", false, ""},
+		{"nonsense", expired(same), "e30", "token_expired", false, ""},
+		{"changed", expired(same), good[:len(good)-1] + "A", "token_expired", false, ""},
+		{"longer than any", expired(same), strings.Repeat("A", token.MaxTicket+4), "token_expired", false, ""},
+		{"of another deployment", expired(same), ticket(func(*control.Resume) {}, token.Root([]byte(strings.Repeat("x", token.RootSize)))), "token_expired", false, ""},
+		{"of another use", expired(same), ticket(func(r *control.Resume) { r.Use = "offer" }), "token_expired", false, ""},
+		{"what goes with an offer", expired(same), offer, "token_expired", false, ""},
+		{"a day old", expired(same), ticket(func(r *control.Resume) { r.AtMs = now.Add(-24 * time.Hour).UnixMilli() }), "token_expired", false, ""},
+		{"of tomorrow", expired(same), ticket(func(r *control.Resume) { r.AtMs = now.Add(24 * time.Hour).UnixMilli() }), "token_expired", false, ""},
+		{"of nobody", expired(same), ticket(func(r *control.Resume) { r.Key = "" }), "token_expired", false, ""},
+		{"of no session", expired(same), ticket(func(r *control.Resume) { r.Session = "" }), "token_expired", false, ""},
+		{"of another room", expired(func(c *token.Claims) { c.Room = "other" }), good, "token_expired", false, ""},
+		{"of another identity", expired(func(c *token.Claims) { c.Identity = "bob" }), good, "token_expired", false, ""},
+		{"beside a token without the grant", expired(func(c *token.Claims) { c.Join = false }), good, "token_no_permission", false, ""},
+		{"beside a token for later", mint(t, "key", secret, claims(func(c *token.Claims) { c.NotBefore = now.Add(time.Hour); c.Expires = now.Add(2 * time.Hour) })),
+			good, "token_not_yet_valid", false, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := askWith(t, c.token, c.ticket)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.refusal != "" {
+				if got["refusal"] != c.refusal || got["kind"] != nil {
+					t.Errorf("let in as %v", got)
+				}
+				return
+			}
+			if got["kind"] != "participant" || got["identity"] != "ann" || got["resume"] != c.session || (got["late"] == "1") != c.late {
+				t.Errorf("let in as %v", got)
+			}
+		})
+	}
+	for name, raw := range map[string]string{"another secret": mint(t, "key", strings.Repeat("x", token.MinSecret), claims(same)), "no token": ""} {
+		if _, err := askWith(t, raw, good); !errors.Is(err, errUnauthorized) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	node, err := root.MintNode("n-1", now.Add(-2*time.Hour), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := askWith(t, node, good); err != nil || got["refusal"] != "token_expired" {
+		t.Errorf("a node's token: %v, %v", got, err)
 	}
 }

@@ -38,6 +38,8 @@ func (r routes) handle(ctx context.Context, c wire.Call) error {
 		return r.world.Join(ctx, c.Caller, m)
 	case events.Leave:
 		return r.world.Leave(ctx, c.Caller, m)
+	case events.Renew:
+		return r.world.Renew(ctx, c.Caller, m)
 	default:
 		return events.Errorf(events.CodeUnknownAction, "%T has no route here", m)
 	}

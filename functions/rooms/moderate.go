@@ -53,7 +53,7 @@ func (a api) moderate(ctx context.Context, r lambda.APIGatewayV2HTTPRequest, pat
 	if err := events.CheckName("identity", identity); err != nil {
 		return nil, err
 	}
-	d.Key = room.Key(a.vault.Root.ParticipantKey(name, identity))
+	d.Identity, d.Key = identity, room.Key(a.vault.Root.ParticipantKey(name, identity))
 	answer := changed{Room: name, Identity: identity}
 	if method == http.MethodDelete {
 		d.Kind = events.RemoveDeed

@@ -67,6 +67,8 @@ func TestModeratesParticipants(t *testing.T) {
 		{"PATCH", eve, "", `{"role":"publisher","mute":["microphone"]}`, 200, `"identity":"eve/1"`},
 		{"DELETE", eve, "-1", ``, 400, "barSeconds"},
 		{"DELETE", eve, "60", ``, 200, `"identity":"eve/1"`},
+		{"DELETE", "/v1/rooms/all/hands/participants/gus", "", ``, 404, "no such participant"},
+		{"DELETE", "/v1/rooms/all/hands/participants/gus", "60", ``, 200, `"identity":"gus"`},
 		{"DELETE", "/v1/rooms/none", "", ``, 404, "no such room"},
 		{"DELETE", "/v1/rooms/", "", ``, 405, ""},
 	} {

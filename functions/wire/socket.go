@@ -31,6 +31,8 @@ const (
 	ctxSources  = "sources" // separated by commas; none means any
 	ctxAdmin    = "admin"
 	ctxNoData   = "noData"
+	ctxResume   = "resume" // the session of a resume ticket
+	ctxLate     = "late"   // the token has expired
 	ctxNode     = "node"
 	ctxRenew    = "renew" // Unix milliseconds
 	ctxRefusal  = "refusal"
@@ -48,6 +50,14 @@ func ParticipantContext(c token.Claims) map[string]any {
 	}
 	return map[string]any{ctxKind: kindParticipant, ctxIdentity: c.Identity, ctxName: c.Name, ctxRoom: c.Room, ctxMetadata: c.Metadata,
 		ctxPublish: flag(c.CanPublish), ctxSources: strings.Join(sources, ","), ctxAdmin: flag(c.Admin), ctxNoData: flag(!c.CanPublishData && !c.Admin)}
+}
+
+// ResumeContext adds to the context of a join token the session of the resume
+// ticket that came with it, and whether the token has expired, so that only the
+// ticket lets its holder in.
+func ResumeContext(values map[string]any, session string, late bool) map[string]any {
+	values[ctxResume], values[ctxLate] = session, flag(late)
+	return values
 }
 
 // NodeContext is the authorizer's context for a node token.
@@ -109,6 +119,7 @@ func NewCall(r lambda.APIGatewayWebsocketProxyRequest, root token.Root) Call {
 	c.Caller.Room, c.Caller.Identity, c.Caller.Name = room.Name(get(ctxRoom)), get(ctxIdentity), get(ctxName)
 	c.Caller.Metadata, c.Caller.MayPublish, c.Caller.Admin = get(ctxMetadata), get(ctxPublish) != "", get(ctxAdmin) != ""
 	c.Caller.NoData = get(ctxNoData) != ""
+	c.Caller.Resume, c.Caller.Late = get(ctxResume), get(ctxLate) != ""
 	if sources := get(ctxSources); sources != "" {
 		for s := range strings.SplitSeq(sources, ",") {
 			c.Caller.Sources = append(c.Caller.Sources, events.Source(s))

@@ -343,6 +343,9 @@ describe("when something goes wrong", () => {
       }));
       assert.equal(sessions, 2);
       assert.deepEqual(tracks, ["camera", "microphone"]);
+      const tickets = await page.evaluate(() => window.fake.tickets);
+      assert.equal(tickets[0], null);
+      assert.equal(tickets.at(-1), "ticket-1", "the way back is asked for with the ticket of the session before");
     });
   });
 

@@ -3,6 +3,7 @@ import { Version, type FromSDK, type Role, type ToClient, type ToSDK } from "./e
 import { Gateway } from "./gateway.js";
 import { Life } from "./life.js";
 import type { Peer, StreamCounts } from "./peer.js";
+import { renewal, Tickets } from "./resume.js";
 import { step, type Effect, type Input, type State, type World } from "./session.js";
 import type { TokenSource } from "./token.js";
 
@@ -40,6 +41,7 @@ export class Engine {
   /** The sessions that have not ended, the newest last. */
   #lives: Life[] = [];
   #receiveKbps = 0;
+  readonly #tickets = new Tickets((generation, ticket) => this.#renew(generation, ticket));
   #gateway: Gateway | undefined;
   #alarm: ReturnType<typeof setTimeout> | undefined;
   #requests = 0;
@@ -69,6 +71,7 @@ export class Engine {
   connect(target: Target): void {
     this.#target = target;
     this.#receiveKbps = 0;
+    this.#tickets.clear();
     this.#feed({ type: "connect" });
   }
 
@@ -169,7 +172,7 @@ export class Engine {
       const token = await tokenOf(target.token);
       if (this.#dialled() !== dial) return;
       this.#gateway?.close();
-      this.#gateway = new Gateway(target.url, token, {
+      this.#gateway = new Gateway(target.url, token, this.#tickets.latest, {
         onOpen: () => this.#feed({ type: "opened", dial }),
         onMessage: (message) => {
           if (this.#concerns(message)) this.#feed({ type: "told", dial, message });
@@ -205,12 +208,19 @@ export class Engine {
   }
 
   async #accept(effect: Extract<Effect, { do: "accept" }>): Promise<void> {
+    if (effect.answer.resume) this.#tickets.hold(effect.generation, effect.answer.resume);
     try {
       await (await this.#at(effect.generation)?.ready)?.accept(effect.answer.answer, effect.answer.iceServers);
     } catch (error) {
       this.#listener.onOddity(`answer not taken: ${String(error)}`);
       this.#feed({ type: "lost", generation: effect.generation, code: "node_unreachable", text: "the media server's answer cannot be used" });
     }
+  }
+
+  async #renew(generation: number, ticket: string): Promise<string> {
+    const [target, life] = [this.#target, this.#at(generation)];
+    if (!target || !life) throw new SpillwayError("bad_state", "the session is over");
+    return renewal(target.url, await tokenOf(target.token), ticket, life.id);
   }
 
   #message(life: Life, message: ToSDK): void {
@@ -230,6 +240,7 @@ export class Engine {
     const life = this.#at(generation);
     if (!life) return;
     this.#lives = this.#lives.filter((l) => l !== life);
+    this.#tickets.drop(generation);
     life.end();
     if (life.peer) this.#listener.onPeerGone(life.peer);
   }

@@ -47,12 +47,14 @@ export const MaxSections = 73;
 /** What a browser may send over its socket. */
 export type FromClient =
   | Join
-  | Leave;
+  | Leave
+  | Renew;
 
 /** The actions of FromClient. */
 export const fromClientActions = [
   "join",
   "leave",
+  "renew",
 ] as const satisfies readonly FromClient["action"][];
 
 /** What a browser may receive over its socket. */
@@ -61,6 +63,7 @@ export type ToClient =
   | Error
   | LeaveDone
   | Ready
+  | Resume
   | Waiting;
 
 /** The actions of ToClient. */
@@ -69,6 +72,7 @@ export const toClientActions = [
   "error",
   "left",
   "ready",
+  "resume",
   "waiting",
 ] as const satisfies readonly ToClient["action"][];
 
@@ -172,6 +176,18 @@ export interface Leave {
 }
 
 /**
+ * Renew asks for another resume ticket for a session that has its seat, because
+ * the one that came with the answer nears its end. The socket may be a new one:
+ * nothing else of the session goes over it.
+ */
+export interface Renew {
+  action: "renew";
+  v: typeof Version;
+  id: string;
+  session: string;
+}
+
+/**
  * Answer admits a participant: the seat is taken and the node waits for the
  * connection.
  */
@@ -189,6 +205,11 @@ export interface Answer {
   /** Answer is the session description, packed by Pack. */
   answer: string;
   iceServers?: ICEServer[];
+  /**
+   * Resume is a sealed ticket for this session. With it a join token that has
+   * expired in the meantime still lets its holder back in, for a day.
+   */
+  resume?: string;
 }
 
 /**
@@ -222,6 +243,16 @@ export interface Ready {
   action: "ready";
   v: typeof Version;
   id: string;
+}
+
+/** Resume answers Renew with a ticket in place of the one before. */
+export interface Resume {
+  action: "resume";
+  v: typeof Version;
+  id: string;
+  session: string;
+  /** Resume is as Answer.Resume. */
+  resume: string;
 }
 
 /**

@@ -18,11 +18,15 @@ export class Gateway {
   readonly #socket: WebSocket;
   #listener: GatewayListener | undefined;
 
-  /** Begins to connect. Throws what the WebSocket constructor throws for a bad address. */
-  constructor(url: string, token: string, listener: GatewayListener) {
+  /**
+   * Begins to connect; a resume ticket makes good for a token that has expired. Throws what the WebSocket constructor
+   * throws for a bad address.
+   */
+  constructor(url: string, token: string, ticket: string | undefined, listener: GatewayListener) {
     this.#listener = listener;
     const address = new URL(url);
     address.searchParams.set("access_token", token);
+    if (ticket) address.searchParams.set("resume", ticket);
     const socket = new WebSocket(address);
     this.#socket = socket;
     let opened = false;

@@ -255,6 +255,7 @@ function told(state: Trying, message: ToClient, world: World): Step {
       return fail(state, { ...attempt, unanswered: 0, avoid }, message, world);
     }
     case "left":
+    case "resume":
       return stay(state);
   }
 }

@@ -46,13 +46,14 @@ type Checks<M extends { action: string }> = { readonly [A in M["action"]]: Check
 const toClient: Checks<events.ToClient> = {
   answer: object<events.Answer>({
     action: oneOf("answer"), v, id: string, session: string, revision: integer, room: string, identity: string, role,
-    node: string, answer: string, iceServers: optional(arrayOf(iceServer)),
+    node: string, answer: string, iceServers: optional(arrayOf(iceServer)), resume: optional(string),
   }),
   waiting: object<events.Waiting>({
     action: oneOf("waiting"), v, id: string, sinceMs: integer, estimateMs: integer,
     stage: oneOf<events.WaitStage>("asked", "starting", "booting"),
   }),
   ready: object<events.Ready>({ action: oneOf("ready"), v, id: string }),
+  resume: object<events.Resume>({ action: oneOf("resume"), v, id: string, session: string, resume: string }),
   left: object<events.LeaveDone>({ action: oneOf("left"), v, id: string }),
   error,
 };

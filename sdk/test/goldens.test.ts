@@ -15,7 +15,7 @@ const goldens = new Map(readdirSync(folder).filter((f) => f.endsWith(".json")).m
 // What the SDK sends, field by field; the compiler compares with the Go types.
 const v: Check<typeof Version> = (value) => (value === Version ? Version : assert.fail("not this version"));
 const source = oneOf<events.Source>("microphone", "camera", "screen", "screen_audio");
-const sent: { [Name in "Join" | "Leave" | "Tracks" | "Want" | "Ping" | "Resync" | "Goodbye" | "Moderate" | "Data"]: Check<events.FromClient | events.FromSDK> } = {
+const sent: { [Name in "Join" | "Leave" | "Renew" | "Tracks" | "Want" | "Ping" | "Resync" | "Goodbye" | "Moderate" | "Data"]: Check<events.FromClient | events.FromSDK> } = {
   Join: object<events.Join>({
     action: oneOf("join"), v, id: string, session: string, room: optional(string), offer: string,
     role: optional(oneOf<events.Role>("publisher", "viewer")), avoid: optional(arrayOf(string)), from: optional(string),
@@ -26,6 +26,7 @@ const sent: { [Name in "Join" | "Leave" | "Tracks" | "Want" | "Ping" | "Resync" 
     }),
   }),
   Leave: object<events.Leave>({ action: oneOf("leave"), v, id: string, session: string }),
+  Renew: object<events.Renew>({ action: oneOf("renew"), v, id: string, session: string }),
   Tracks: object<events.Tracks>({
     action: oneOf("tracks"), v, revision: integer,
     tracks: arrayOf(object<events.Track>({ source, muted: optional(flag), width: optional(integer), height: optional(integer) })),
@@ -45,7 +46,7 @@ const sent: { [Name in "Join" | "Leave" | "Tracks" | "Want" | "Ping" | "Resync" 
     participant: optional(string), sources: optional(arrayOf(source)),
   }),
 };
-const fromGateway = ["Answer", "Waiting", "Ready", "LeaveDone", "Error"];
+const fromGateway = ["Answer", "Waiting", "Ready", "LeaveDone", "Resume", "Error"];
 const fromNode = ["Snapshot", "Delta", "Streams", "Speakers", "Layers", "Pong", "Move", "Closing", "Done", "Muted", "DataFrom", "Error"];
 /** Messages that never cross a browser's border; Go's tests hold them. */
 const elsewhere = [

@@ -122,7 +122,7 @@ func (s *SFU) End(room string, code events.Code) {
 	}
 	s.mu.Unlock()
 	for _, p := range ends {
-		p.end(ending{reason: events.LeftRemoved, code: code, text: "the room is over"})
+		p.end(ending{reason: events.LeftEnded, code: code, text: "the room is over"})
 	}
 	s.log.Info("room ended", "room", room, "code", code, "people", len(ends))
 }

@@ -131,7 +131,7 @@ func TestARoomThatEndsTellsEverybody(t *testing.T) {
 		p.until("the end", func() bool { c, ok := last[events.Closing](p); return ok && c.Code == events.CodeRoomEnded })
 	}
 	for range people {
-		if d := <-w.left; d.Room != "room" || d.Reason != events.LeftRemoved {
+		if d := <-w.left; d.Room != "room" || d.Reason != events.LeftEnded {
 			t.Errorf("left %+v", d)
 		}
 	}

@@ -102,8 +102,9 @@ func encodeRoom(r room.Room) (item, error) {
 // one's revision known.
 const participantLasts = 7 * 24 * time.Hour
 
-// removedLasts is for how long it is remembered whose session was removed.
-const removedLasts = 24 * time.Hour
+// removedLasts is for how long it is remembered whose session was removed: longer
+// than any ticket would let it back in.
+const removedLasts = control.ResumeLasts + time.Hour
 
 func encodeParticipant(p room.Participant) (item, error) {
 	ttl := p.SeatedAt.Add(participantLasts)

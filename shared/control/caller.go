@@ -105,6 +105,10 @@ type Caller struct {
 	Admin      bool
 	// NoData forbids to send data to others.
 	NoData bool
+	// Resume is the session of the resume ticket that came with the token. Late says
+	// that the token has expired, and that only the ticket lets its holder in.
+	Resume string
+	Late   bool
 	// Node's:
 	Node room.NodeID
 	// RenewAt is when the node is to be given another token; zero is never.

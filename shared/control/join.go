@@ -26,13 +26,16 @@ type JoinEvent struct {
 // retry costs nothing. Another session of the same participant takes the seat
 // over with a higher revision.
 func Join(s Seating, e JoinEvent, now time.Time, set Settings) (Plan, error) {
+	if err := s.resumes(e); err != nil {
+		return Plan{}, err
+	}
 	role, err := s.role(e, now)
 	if err != nil {
 		return Plan{}, err
 	}
 	who := seeker{Room: e.Caller.Room, Key: e.Caller.Key, Identity: e.Caller.Identity, Name: e.Caller.Name,
 		Role: role, Session: e.Message.Session, Spread: e.Spread, Looked: e.Looked}
-	who.From = e.Message.From
+	who.From, who.Resumed = e.Message.From, e.Caller.Resume
 	who.Avoid = Nodes(e.Message.Avoid)
 	st, err := seat(s, who, now, set)
 	var lost lossNoted
@@ -120,7 +123,7 @@ func remove(v fleet.View, p room.Participant, code events.Code) Send {
 // first asked.
 func wait(s Seating, e JoinEvent, who seeker, now time.Time, set Settings) Plan {
 	w := fleet.Wait{Region: set.Region, Room: e.Caller.Room, Key: e.Caller.Key, Identity: e.Caller.Identity, Name: e.Caller.Name,
-		Role: who.Role, Session: e.Message.Session, From: e.Message.From, Connection: e.Caller.Connection, RequestID: e.Message.ID, Avoid: who.Avoid,
+		Role: who.Role, Session: e.Message.Session, From: e.Message.From, Resumed: e.Caller.Resume, Connection: e.Caller.Connection, RequestID: e.Message.ID, Avoid: who.Avoid,
 		Load: set.Profile.SeatLoad(who.Role), Since: now, SeenAt: now}
 	if s.Room != nil {
 		w.Load = s.Room.Profile.SeatLoad(who.Role)

@@ -69,8 +69,12 @@ func Left(s Seating, from fleet.View, m events.Left, now time.Time) (Plan, error
 	if b := s.block(p.Block); b != nil && b.Node != from.Node.ID {
 		return Plan{}, events.Errorf(events.CodeUnknownParticipant, "the participant has its seat on another node")
 	}
+	commits := s.free(*p, now)
+	if m.Reason == events.LeftEnded && p.Held.Revision == 0 {
+		commits[len(commits)-1] = One(PutParticipant{p.PutOut(now), p.Revision})
+	}
 	return Plan{
-		Commits: s.free(*p, now),
+		Commits: commits,
 		Decision: Decision{Choice: "release", Why: "the node reports: " + string(m.Reason), Inputs: map[string]any{
 			"room": p.Room, "participant": p.Key, "revision": p.Revision, "node": from.Node.ID}},
 	}, nil
@@ -100,7 +104,8 @@ func Answered(s Seating, from fleet.View, m events.Answered, t Ticket, now time.
 	}
 	to := []string{t.Connection}
 	if m.Fault == nil {
-		return Plan{Sends: []Send{{To: to, Message: events.Answer{
+		resume := NewResume(t.Key, t.Session, now)
+		return Plan{Sends: []Send{{To: to, Resume: &resume, Message: events.Answer{
 			Header: events.Head(events.ActionAnswer), ID: t.RequestID, Session: t.Session, Revision: int64(t.Revision),
 			Room: string(t.Room), Identity: t.Identity, Role: events.Role(t.Role), Node: string(t.Node), Answer: m.Answer}}}}, nil
 	}

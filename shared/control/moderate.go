@@ -16,6 +16,9 @@ type Deed struct {
 	Kind events.Deed
 	Room room.Name
 	Key  room.Key
+	// Identity is whose key that is, where the asker knows: somebody who is not
+	// there can be barred by it.
+	Identity string
 	// Sources are what to mute.
 	Sources []events.Source
 	// BarFor is for how long a removed participant may not come back with any
@@ -220,16 +223,20 @@ func (s Seating) putOut(d Deed, now time.Time) (Plan, error) {
 				plan.Sends = append(plan.Sends, remove(*v, at, events.CodeRemoved))
 			}
 		}
-		gone := room.Participant{Room: p.Room, Key: p.Key, Identity: p.Identity, Name: p.Name, Role: p.Role, Session: p.Session,
-			Revision: p.Revision.Next(now), Block: -1, SeatedAt: p.SeatedAt, Removed: now}
+		gone := p.PutOut(now)
 		if d.BarFor > 0 {
 			gone.Barred = now.Add(d.BarFor)
 		}
 		plan.Commits = append(plan.Commits, One(PutParticipant{gone, p.Revision}))
-	} else if p != nil && d.BarFor > 0 {
-		longer := *p
-		longer.Barred = now.Add(d.BarFor)
-		plan.Commits = append(plan.Commits, One(PutParticipant{longer, p.Revision}))
+	} else if d.BarFor > 0 || p == nil && s.Wait != nil {
+		out, revision := room.Participant{Room: d.Room, Key: d.Key, Identity: d.Identity}.PutOut(now), room.Revision(0)
+		if p != nil {
+			out, revision = *p, p.Revision
+		}
+		if d.BarFor > 0 {
+			out.Barred = now.Add(d.BarFor)
+		}
+		plan.Commits = append(plan.Commits, One(PutParticipant{out, revision}))
 	}
 	if len(plan.Commits) == 0 {
 		return Plan{}, errNobody

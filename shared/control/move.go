@@ -20,7 +20,7 @@ import (
 // continue a session that another has taken the place of is told so.
 func (who seeker) follow(prev room.Participant) (held room.Held, err error) {
 	switch {
-	case !prev.Removed.IsZero() && (prev.Session == who.Session || prev.Session == who.From):
+	case !prev.Removed.IsZero() && prev.Session != "" && (prev.Session == who.Session || prev.Session == who.From):
 		return room.Held{}, events.Errorf(events.CodeRemoved, "this session was removed from the room")
 	case prev.Revision == 0 || prev.Session == who.Session:
 		return prev.Held, nil
@@ -28,7 +28,7 @@ func (who seeker) follow(prev room.Participant) (held room.Held, err error) {
 		return room.Held{}, nil
 	case prev.Session == who.From:
 		return room.Held{Session: prev.Session, Revision: prev.Revision, Block: prev.Block, Role: prev.Role}, nil
-	case prev.Held.Session == who.From:
+	case prev.Held.Session == who.From, prev.Resumed == who.From: // one more try
 		return prev.Held, nil
 	}
 	return room.Held{}, events.Errorf(events.CodeReplaced, "the same participant connected from elsewhere")

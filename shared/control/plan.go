@@ -55,6 +55,8 @@ type Send struct {
 	Message events.Message
 	// Ticket, when set, is sealed into the message's field of that name.
 	Ticket *Ticket
+	// Resume, when set, is sealed into the message's field of that name.
+	Resume *Resume
 	// Or is sent to OrTo when nobody takes the message.
 	Or   events.Message
 	OrTo string

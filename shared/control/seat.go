@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -67,8 +68,10 @@ type seeker struct {
 	Role     room.Role
 	Session  string
 	// From is the session that this one continues, if any.
-	From  string
-	Avoid []room.NodeID
+	From string
+	// Resumed is the session of the resume ticket that it came with, if any.
+	Resumed string
+	Avoid   []room.NodeID
 	// Spread makes racers choose differently.
 	Spread uint64
 	// Looked is how often it has looked before; negative for those who are seated in
@@ -113,11 +116,7 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 		prev = *s.Participant
 	}
 	out := seated{profile: set.Profile}
-	p := room.Participant{Room: who.Room, Key: who.Key, Identity: who.Identity, Name: who.Name, Role: who.Role,
-		Session: who.Session, Revision: prev.Revision.Next(now), SeatedAt: now, Cast: prev.Cast}
-	if prev.Session == who.Session && prev.Revision > 0 {
-		p.Revision, p.SeatedAt = prev.Revision, prev.SeatedAt
-	}
+	p := who.participant(prev, now)
 	if s.Room != nil {
 		out.profile = s.Room.Profile
 	}
@@ -165,6 +164,17 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	out.commits = append(first, One(PutParticipant{p, prev.Revision}), grant.commit)
 	out.giveUp(s)
 	return out, nil
+}
+
+// participant is who is seated after prev, so far without a block.
+func (who seeker) participant(prev room.Participant, now time.Time) room.Participant {
+	p := room.Participant{Room: who.Room, Key: who.Key, Identity: who.Identity, Name: who.Name, Role: who.Role,
+		Session: who.Session, Revision: prev.Revision.Next(now), SeatedAt: now, Cast: prev.Cast, Resumed: cmp.Or(who.Resumed, who.From)}
+	if prev.Session == who.Session && prev.Revision > 0 {
+		p.Revision, p.SeatedAt = prev.Revision, prev.SeatedAt
+		p.Resumed = cmp.Or(p.Resumed, prev.Resumed)
+	}
+	return p
 }
 
 // pick chooses a block with a seat for who's role: the one it sits in already, else

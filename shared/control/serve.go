@@ -31,7 +31,7 @@ func Serve(s Seating, w fleet.Wait, spread uint64, now time.Time, set Settings) 
 	if p := s.Participant; p != nil && p.Revision > room.Revision(w.SeenAt.UnixMilli()) && p.Session != w.Session {
 		return Plan{Commits: []Commit{out}, Decision: Decision{Choice: "leave the line", Why: "a later session is seated", Inputs: inputs}}, true, nil
 	}
-	st, err := seat(s, seeker{Room: w.Room, Key: w.Key, Identity: w.Identity, Name: w.Name, Role: w.Role, Session: w.Session, From: w.From, Avoid: w.Avoid, Spread: spread, Looked: -1}, now, set)
+	st, err := seat(s, seeker{Room: w.Room, Key: w.Key, Identity: w.Identity, Name: w.Name, Role: w.Role, Session: w.Session, From: w.From, Resumed: w.Resumed, Avoid: w.Avoid, Spread: spread, Looked: -1}, now, set)
 	var refused *events.Error
 	switch {
 	case errors.Is(err, errNoNode) && !inLine:

@@ -238,6 +238,7 @@ type Wait struct {
 	Role       room.Role
 	Session    string
 	From       string // the session that this one continues
+	Resumed    string `json:",omitempty"` // the session of the ticket that this one came with
 	Connection string
 	RequestID  string
 	Load       room.Load

@@ -49,10 +49,20 @@ type Participant struct {
 	// Cast is the role that somebody gave the participant while it is in the room;
 	// it stands against what the token says. Empty is none.
 	Cast Role `json:",omitempty"`
+	// Resumed is the session whose resume ticket the present one came with, or that
+	// it continues: until this one has a ticket of its own, that one leads back to it.
+	Resumed string `json:",omitempty"`
 	// Removed, when set, says that the participant was put out then: it has no seat,
 	// and Session is void. Nobody joins as it before Barred.
 	Removed time.Time `json:",omitzero"`
 	Barred  time.Time `json:",omitzero"`
+}
+
+// Continues reports whether the participant's present session is one that a
+// ticket of a session leads back to: that session itself, one that it is held
+// for, or one that came with the same ticket and may not have been answered.
+func (p Participant) Continues(session string) bool {
+	return session != "" && (p.Session == session || p.Held.Session == session || p.Resumed == session)
 }
 
 // Held is the seat of a session whose connection goes on until the one that
@@ -73,6 +83,13 @@ func (p Participant) Back() Participant {
 	}
 	p.Held = Held{}
 	return p
+}
+
+// PutOut is what is remembered of a participant who was removed at now, or whose
+// room was ended: that it has no seat, and that its session is void.
+func (p Participant) PutOut(now time.Time) Participant {
+	return Participant{Room: p.Room, Key: p.Key, Identity: p.Identity, Name: p.Name, Role: p.Role, Session: p.Session,
+		Revision: p.Revision.Next(now), Block: -1, SeatedAt: p.SeatedAt, Removed: now}
 }
 
 // Loss is what somebody says of a node that does not answer it.

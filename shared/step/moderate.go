@@ -84,7 +84,7 @@ func (w *World) ModerateFor(ctx context.Context, c control.Caller, m events.Mode
 	if err != nil {
 		return err
 	}
-	moving, err := w.Moderate(ctx, control.Deed{Kind: m.Deed, Room: room.Name(m.Room), Key: key, Sources: m.Sources})
+	moving, err := w.Moderate(ctx, control.Deed{Kind: m.Deed, Room: room.Name(m.Room), Key: key, Identity: m.Participant, Sources: m.Sources})
 	answer := events.Moderated{Header: events.Head(events.ActionModerated), Generation: m.Generation, Room: m.Room, By: m.By, ID: m.ID, Moving: moving}
 	var coded *events.Error
 	switch {

@@ -47,6 +47,17 @@ func (w *World) Leave(ctx context.Context, c control.Caller, m events.Leave) err
 	return err
 }
 
+// Renew gives the holder of a seat another resume ticket.
+func (w *World) Renew(ctx context.Context, c control.Caller, m events.Renew) error {
+	_, err := run(ctx, w, "renew",
+		func(ctx context.Context, _ bool) (*room.Participant, error) {
+			items, err := w.Store.Get(ctx, true, ParticipantKey{c.Room, c.Key})
+			return first(items.Participants), err
+		},
+		func(p *room.Participant) (control.Plan, error) { return control.Renew(p, c, m, w.Now()) })
+	return err
+}
+
 // Disconnected drops the place in line of somebody whose socket closed.
 func (w *World) Disconnected(ctx context.Context, c control.Caller) error {
 	_, err := run(ctx, w, "disconnected",

@@ -178,6 +178,13 @@ func (w *World) send(ctx context.Context, s control.Send) error {
 		offer.Ticket = sealed
 		m = offer
 	}
+	if s.Resume != nil {
+		sealed, err := w.Tickets.SealTicket(s.Resume)
+		if err != nil {
+			return fmt.Errorf("seal resume ticket: %w", err)
+		}
+		m = withResume(m, sealed)
+	}
 	data, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("encode %T: %w", m, err)
@@ -200,6 +207,19 @@ func (w *World) send(ctx context.Context, s control.Send) error {
 		return w.send(ctx, control.Send{To: []string{s.OrTo}, Message: s.Or})
 	}
 	return nil
+}
+
+// withResume puts a sealed resume ticket into one of the messages that have one.
+func withResume(m events.Message, sealed string) events.Message {
+	switch m := m.(type) {
+	case events.Answer:
+		m.Resume = sealed
+		return m
+	case events.Resume:
+		m.Resume = sealed
+		return m
+	}
+	return m
 }
 
 // log writes a decision in one line, with its inputs and what it cost.

@@ -168,9 +168,21 @@ type Conn struct{ ws *websocket.Conn }
 
 // Dial opens a connection with a token; status is the handshake's.
 func (s *Stack) Dial(ctx context.Context, accessToken string) (c *Conn, status int, err error) {
-	u := s.Socket
+	return s.DialWith(ctx, accessToken, "")
+}
+
+// DialWith opens a connection with a token and a resume ticket.
+func (s *Stack) DialWith(ctx context.Context, accessToken, ticket string) (c *Conn, status int, err error) {
+	query := url.Values{}
 	if accessToken != "" {
-		u += "?access_token=" + url.QueryEscape(accessToken)
+		query.Set("access_token", accessToken)
+	}
+	if ticket != "" {
+		query.Set("resume", ticket)
+	}
+	u := s.Socket
+	if len(query) > 0 {
+		u += "?" + query.Encode()
 	}
 	ws, response, err := websocket.Dial(ctx, u, nil)
 	if response != nil {

@@ -33,6 +33,8 @@ class Fake {
   self = "me";
   role: events.Role = "publisher";
   sockets: FakeSocket[] = [];
+  /** The resume tickets that sockets were opened with, in order. */
+  tickets: (string | null)[] = [];
   #node: FakeNode | undefined;
   #generation = 0;
 
@@ -116,7 +118,7 @@ class Fake {
     this.#generation += 1;
     socket.receive({
       action: "answer", ...head, id: join.id, session: join.session, revision: this.#generation, room: "demo", identity: this.self,
-      role: this.role, node: `n-fake-${this.#generation}`, answer,
+      role: this.role, node: `n-fake-${this.#generation}`, answer, resume: `ticket-${this.#generation}`,
     });
   }
 }
@@ -275,6 +277,7 @@ class FakeSocket extends EventTarget {
     super();
     if (url.pathname !== "/ws") throw new Error(`unexpected socket ${url.href}`);
     const { plan } = fake;
+    fake.tickets.push(url.searchParams.get("resume"));
     setTimeout(() => {
       if (plan === "refuse" || plan === "offline") return this.#event("close", 3);
       fake.sockets.push(this);
@@ -286,7 +289,7 @@ class FakeSocket extends EventTarget {
     const message = JSON.parse(text) as events.FromClient;
     this.lastID = message.id;
     if (message.action === "leave") fake.leaves.push(message);
-    else void fake.join(message, this);
+    else if (message.action === "join") void fake.join(message, this);
   }
 
   receive(message: events.ToClient): void {
