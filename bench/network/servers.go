@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/spillway-sfu/spillway/bench/plain"
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/sfu-node/sfu"
 )
@@ -25,12 +26,19 @@ func (s spillway) join(ctx context.Context, o events.Offer) (string, error) {
 
 func (s spillway) from() int { return 0 }
 
+// pion is what Spillway is compared with.
+type pion struct{ *plain.SFU }
+
+func (s pion) join(_ context.Context, o events.Offer) (string, error) { return s.Answer(o) }
+
+func (s pion) from() int { return len(layers) - 1 }
+
 // run runs one scenario over a new server.
 func run(ctx context.Context, sfu string, s scenario) (f []figures, err error) {
 	if sfu == "pion" {
-		p := newPlain()
+		p := pion{plain.New()}
 		f, err = call(ctx, p, sfu, s)
-		return f, errors.Join(err, p.close())
+		return f, errors.Join(err, p.Close())
 	}
 	media, err := newSpillway()
 	if err != nil {
