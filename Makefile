@@ -13,7 +13,7 @@ FUNCTIONS := authorize participant node fleet rooms
 LAMBDA := CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 GO_FILES = $(shell find . -name '*.go' -not -path './sdk/node_modules/*' -not -path './build/*')
 
-.PHONY: help dev test check bench faults why plan build package synth deploy destroy types clean FORCE
+.PHONY: help dev test check bench bench-peers faults why plan build package synth deploy destroy types clean FORCE
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -51,6 +51,13 @@ bench: setup-test build ## Measure joins, cold starts, bad networks and forwardi
 	@go run ./bench/units
 	@go run ./bench/network
 	@go build -o build/forward ./bench/forward && build/forward
+
+LIVEKIT := v1.9.11
+
+bench-peers: setup-dev ## Fetch and build the SFUs of others that bench compares with (LIVEKIT)
+	@mkdir -p build/peers
+	@GOBIN=$(CURDIR)/build/peers go install github.com/livekit/livekit-server/cmd/server@$(LIVEKIT)
+	@mv build/peers/server build/peers/livekit-server && build/peers/livekit-server --version
 
 faults: setup-test build ## Kill, drain and cut off with people on it, and print what they see (PEOPLE in a room)
 	@go run ./bench/faults -people $(or $(PEOPLE),5)

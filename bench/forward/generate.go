@@ -7,122 +7,109 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/dtls/v3"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
 
 	"github.com/spillway-sfu/spillway/events"
-	"github.com/spillway-sfu/spillway/sfu-node/lightpeer"
 )
 
 // generator is one row's peers.
 type generator struct {
+	load        load
 	publishers  []*publisher
 	subscribers []*subscriber
 	watcher     *watcher
 	memory      float64 // KB for each subscriber
 	stopping    chan struct{}
+	paused      atomic.Bool // nobody begins a frame
 	running     sync.WaitGroup
 }
 
 // count is the state of all counters at one moment.
 type count struct {
-	cpu           time.Duration
-	arrived, sent int64
+	cpu     time.Duration
+	arrived int64
+	owed    float64 // to all whose packets are counted
 }
 
 func newGenerator(ctx context.Context, s server, profile string, l load) (*generator, error) {
-	g := &generator{stopping: make(chan struct{}), watcher: &watcher{next: map[string]uint32{}, from: map[string]uint32{}}}
+	g := &generator{load: l, stopping: make(chan struct{}), watcher: &watcher{next: map[string]uint32{}, from: map[string]uint32{}}}
 	suite := dtls.SRTP_AEAD_AES_128_GCM
 	if profile == "cm" {
 		suite = dtls.SRTP_AES128_CM_HMAC_SHA1_80
 	}
 	for i := range l.publishers {
-		p := &publisher{number: uint32(i)}
-		opt := lightpeer.Options{Loopback: true, Audio: 1, Video: 1, Profile: suite,
-			OnKeyRequest: func(events.Source, string) { p.key.Store(true) }}
-		client, err := connect(ctx, s, fmt.Sprintf("publisher-%02d", i), events.Publisher, opt)
+		flows := l.kind.flows(i)
+		p := &publisher{number: uint32(i), sent: make([]atomic.Int64, len(flows))}
+		var err error
+		p.peer, err = g.join(ctx, s, seat{name: publisherName(i), publishes: true, number: i, load: l, suite: suite, onKey: p.askKey})
 		if err != nil {
 			return g, err
 		}
-		p.client = client
 		g.publishers = append(g.publishers, p)
-		err = client.Send(events.Tracks{Header: events.Head(events.ActionTracks), Revision: 1, Tracks: l.kind.tracks()})
-		if err != nil {
-			return g, err
-		}
 		share := float64(i) / float64(l.publishers)
-		for _, flow := range l.kind.flows() {
-			g.running.Go(func() { g.publish(p, flow, share) })
+		for index, flow := range flows {
+			g.running.Go(func() { g.publish(p, index, flow, share) })
 		}
 	}
 	time.Sleep(time.Second) // the SFU learns of the tracks
 	before := residentKB(s.pid())
 	for i := range l.subscribers {
-		if err := g.subscribe(ctx, s, i, l, suite); err != nil {
+		if err := g.subscribe(ctx, s, i, suite); err != nil {
 			return g, err
 		}
 	}
 	time.Sleep(2 * time.Second)
 	g.memory = (residentKB(s.pid()) - before) / float64(l.subscribers)
 	for _, sub := range g.subscribers[1:] {
-		g.running.Add(1)
-		go g.report(sub)
+		g.running.Go(func() { g.report(sub) })
 	}
 	return g, nil
 }
 
+// join lets somebody in on a socket of its own.
+func (g *generator) join(ctx context.Context, s server, who seat) (*peer, error) {
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: s.host()})
+	if err != nil {
+		return nil, err
+	}
+	_ = conn.SetReadBuffer(4 << 20)
+	who.socket = conn
+	p, err := s.join(ctx, who)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return p, nil
+}
+
 // subscribe adds a subscriber; the first one is the watcher.
-func (g *generator) subscribe(ctx context.Context, s server, i int, l load, suite dtls.SRTPProtectionProfile) error {
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+func (g *generator) subscribe(ctx context.Context, s server, i int, suite dtls.SRTPProtectionProfile) error {
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: s.host()})
 	if err != nil {
 		return err
 	}
 	_ = conn.SetReadBuffer(4 << 20)
-	opt := lightpeer.Options{Loopback: true, Audio: 1, Video: l.publishers, Profile: suite, Socket: conn, Content: i > 0}
-	if l.kind == gallery {
-		opt.Audio = l.publishers
+	who := seat{name: fmt.Sprintf("subscriber-%03d", i), number: i, load: g.load, suite: suite, socket: conn, reads: i == 0, onKey: func(string) {}}
+	if who.reads {
+		who.onPacket = g.watcher.take
 	}
-	if i == 0 {
-		opt.OnPacket = g.watcher.take
-	}
-	client, err := connect(ctx, s, fmt.Sprintf("subscriber-%03d", i), events.Viewer, opt)
+	p, err := s.join(ctx, who)
 	if err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	sub := &subscriber{client: client, conn: conn}
+	sub := &subscriber{peer: p, conn: conn}
 	g.subscribers = append(g.subscribers, sub)
-	if i == 0 {
+	if who.reads {
 		return nil
 	}
 	// At once: a crowd of peers that read what they get would be the load
 	// generator's end.
 	return sub.filter()
-}
-
-func connect(ctx context.Context, s server, name string, role events.Role, opt lightpeer.Options) (*lightpeer.Client, error) {
-	client, err := lightpeer.New(opt)
-	if err != nil {
-		return nil, err
-	}
-	offer, media, err := client.Offer()
-	if err == nil {
-		var answer string
-		answer, err = s.join(ctx, events.Offer{
-			Header: events.Head(events.ActionOffer), Generation: 1, Room: "room", Ticket: "ticket", Session: "session-" + name, Revision: 1,
-			Profile: events.Profile{AudioStreams: opt.Audio, VideoStreams: opt.Video, ReceiveKbps: 100_000, SendKbps: 3000, VideoCodecs: []string{"vp8"}},
-			Person:  events.Person{Key: "key-" + name, Identity: name, Name: name, Role: role}, Offer: offer, Media: media,
-		})
-		if err == nil {
-			err = client.Accept(ctx, answer)
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("connect %s: %w", name, err), client.Close())
-	}
-	return client, nil
 }
 
 func (g *generator) close() {
@@ -131,12 +118,14 @@ func (g *generator) close() {
 	}
 	close(g.stopping)
 	g.running.Wait()
+	var ending sync.WaitGroup
 	for _, p := range g.publishers {
-		_ = p.client.Close()
+		ending.Go(func() { _ = p.close() })
 	}
 	for _, s := range g.subscribers {
-		_ = s.client.Close()
+		ending.Go(func() { _ = s.close() })
 	}
+	ending.Wait()
 }
 
 // take reads all counters.
@@ -145,9 +134,24 @@ func (g *generator) take(pid int) count {
 	for _, s := range g.subscribers[1:] {
 		c.arrived += s.dropped()
 	}
-	for _, p := range g.publishers {
-		c.sent += p.sent.Load()
+	for i, p := range g.publishers {
+		for index, f := range g.load.kind.flows(i) {
+			if f.source == events.Microphone || f.rid == g.load.kind.wanted(i) {
+				c.owed += float64(p.sent[index].Load())
+			}
+		}
 	}
+	c.owed *= float64(len(g.subscribers) - 1)
+	return c
+}
+
+// rest takes the counters when nothing is under way.
+func (g *generator) rest(pid int) count {
+	const settled = 300 * time.Millisecond
+	g.paused.Store(true)
+	time.Sleep(settled)
+	c := g.take(pid)
+	g.paused.Store(false)
 	return c
 }
 
@@ -179,9 +183,9 @@ func (w *watcher) take(mid string, p *rtp.Packet) {
 	w.delays = append(w.delays, float64(now-int64(binary.BigEndian.Uint64(p.Payload[stampAt+8:])))/1e6)
 	expected, known := w.next[mid]
 	switch {
-	case known && w.from[mid] != sender:
-		w.note(fmt.Errorf("stream %s: packet %d is publisher %d's, not %d's", mid, number, sender, w.from[mid]))
-	case known && number != expected:
+	case known && w.from[mid]>>8 != sender>>8:
+		w.note(fmt.Errorf("stream %s: packet %d is publisher %d's, not %d's", mid, number, sender>>8, w.from[mid]>>8))
+	case known && w.from[mid] == sender && number != expected:
 		w.note(fmt.Errorf("stream %s: packet %d instead of %d", mid, number, expected))
 	}
 	w.next[mid], w.from[mid] = number+1, sender
@@ -210,21 +214,32 @@ func (w *watcher) end() (delay, error) {
 
 // subscriber is one that drops RTP unseen.
 type subscriber struct {
-	client *lightpeer.Client
-	conn   *net.UDPConn
-	drops  uint32 // the socket's counter, which is 32 bits wide
-	total  int64
-	mu     sync.Mutex
+	*peer
+	conn  *net.UDPConn
+	drops uint32 // the socket's counter, which is 32 bits wide
+	total int64
+	mu    sync.Mutex
+}
+
+// ssrc is a stream of those that it gets, as far as the SFU has named any; what is
+// said of streams is not looked at elsewhere.
+func (s *subscriber) ssrc() uint32 {
+	for _, r := range s.pc.GetReceivers() {
+		if t := r.Track(); t != nil && t.SSRC() != 0 && t.Kind() == webrtc.RTPCodecTypeVideo {
+			return uint32(t.SSRC())
+		}
+	}
+	return 2
 }
 
 // report says twenty times a second what arrived, as browsers do.
 func (g *generator) report(s *subscriber) {
-	defer g.running.Done()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	var told int64
 	begun := time.Now()
 	since := begun // what came after it is not told yet
+	about := s.ssrc()
 	for n := 0; ; n++ {
 		select {
 		case <-g.stopping:
@@ -235,25 +250,25 @@ func (g *generator) report(s *subscriber) {
 		packets := []rtcp.Packet{}
 		if arrived := min(total-told, 1000); arrived > 0 {
 			now := time.Now()
-			packets = append(packets, feedback(uint16(told), uint16(arrived), uint8(n), since.Sub(begun), now.Sub(begun)))
+			packets = append(packets, feedback(about, uint16(told), uint16(arrived), uint8(n), since.Sub(begun), now.Sub(begun)))
 			told += arrived
 			since = now
 		}
 		if n%20 == 0 {
-			packets = append(packets, &rtcp.ReceiverReport{SSRC: 1, Reports: []rtcp.ReceptionReport{{SSRC: 2, LastSequenceNumber: uint32(total)}}})
+			packets = append(packets, &rtcp.ReceiverReport{SSRC: 1, Reports: []rtcp.ReceptionReport{{SSRC: about, LastSequenceNumber: uint32(total)}}})
 		}
 		if len(packets) > 0 {
-			_ = s.client.Connection().WriteRTCP(packets)
+			_ = s.pc.WriteRTCP(packets)
 		}
 	}
 }
 
 // feedback is transport-wide feedback on packets that all arrived, evenly between
 // two times.
-func feedback(base, packets uint16, n uint8, from, to time.Duration) *rtcp.TransportLayerCC {
+func feedback(about uint32, base, packets uint16, n uint8, from, to time.Duration) *rtcp.TransportLayerCC {
 	const reference, tick = 64 * time.Millisecond, rtcp.TypeTCCDeltaScaleFactor * time.Microsecond
 	t := &rtcp.TransportLayerCC{
-		SenderSSRC: 1, MediaSSRC: 2, BaseSequenceNumber: base, PacketStatusCount: packets,
+		SenderSSRC: 1, MediaSSRC: about, BaseSequenceNumber: base, PacketStatusCount: packets,
 		ReferenceTime: uint32(from / reference), FbPktCount: n,
 	}
 	t.PacketChunks = []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketReceivedSmallDelta, RunLength: packets}}

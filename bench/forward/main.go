@@ -68,8 +68,8 @@ func main() {
 		servePlain()
 		return
 	}
-	rows := flag.String("rows", "1x20,1x50,1x100,4x50,4x100,8x100,16x100,4x50 paced,9x50 gallery", "publishers x subscribers, separated by commas, with the traffic: none, paced or gallery")
-	only := flag.String("sfu", "spillway,pion", "which SFUs to measure")
+	rows := flag.String("rows", "1x20,1x50,1x100,4x50,4x100,8x100,16x100,4x50 paced,9x50 gallery", "publishers x subscribers, separated by commas, with the traffic: none, paced, gallery or meeting")
+	only := flag.String("sfu", "spillway,pion,livekit,janus,galene", "which SFUs to measure")
 	profiles := flag.String("srtp", "gcm,cm", "SRTP profiles, for each SFU")
 	windows := flag.Int("windows", 5, "windows of two seconds to measure")
 	out := flag.String("out", "bench/results.json", "where the figures go")
@@ -79,6 +79,16 @@ func main() {
 	if err := pin(); err != nil {
 		fail(err)
 	}
+	sfus := strings.Split(*only, ",")
+	starts := map[string]func() (server, error){}
+	for _, sfu := range sfus {
+		begin, err := start(sfu, *record, *served)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		starts[sfu] = begin
+	}
 	var results []result
 	fmt.Printf("%-9s %-4s %-12s %26s %8s %7s %15s  %s\n", "SFU", "SRTP", "load", "µs/packet min median max", "KB/sub", "loss", "delay p50 p99", "goal (µs)")
 	for _, row := range strings.Split(*rows, ",") {
@@ -86,9 +96,12 @@ func main() {
 		if err != nil {
 			fail(err)
 		}
-		for _, sfu := range strings.Split(*only, ",") {
-			for _, profile := range strings.Split(*profiles, ",") {
-				r, err := measure(start(sfu, *record, *served), sfu, profile, l, *windows)
+		for _, profile := range strings.Split(*profiles, ",") {
+			for _, sfu := range sfus {
+				if starts[sfu] == nil {
+					continue
+				}
+				r, err := measure(starts[sfu], sfu, profile, l, *windows)
 				if err != nil {
 					fmt.Printf("%-9s %-4s %-12s %v\n", sfu, profile, row, err)
 					continue
@@ -96,13 +109,6 @@ func main() {
 				results = append(results, r)
 				print(r)
 			}
-		}
-	}
-	for _, absent := range []string{"janus", "livekit-server", "galene"} {
-		if _, err := exec.LookPath(absent); err == nil {
-			fmt.Printf("%s is installed, but this program cannot drive it\n", absent)
-		} else {
-			fmt.Printf("%s is not installed: left out\n", absent)
 		}
 	}
 	text, err := json.MarshalIndent(results, "", "  ")
@@ -133,7 +139,7 @@ func parseLoad(row string) (load, error) {
 		return load{}, fmt.Errorf("-rows: %q is not publishers x subscribers", row)
 	}
 	l := load{publishers, subscribers, traffic(kind)}
-	if l.kind != frames && l.kind != paced && l.kind != gallery {
+	if l.kind != frames && l.kind != paced && l.kind != gallery && l.kind != meeting {
 		return load{}, fmt.Errorf("-rows: there is no traffic %q", kind)
 	}
 	return l, nil
@@ -170,15 +176,41 @@ func pin() error {
 	return syscall.Exec(taskset, args, append(os.Environ(), pinned+"=1"))
 }
 
+// rivals are the SFUs of others, by what they are called here: the program, where
+// it may be besides in PATH, and what starts it; nil where nothing can yet.
+var rivals = map[string]struct {
+	program string
+	built   string
+	start   func(binary string) (server, error)
+}{
+	"livekit": {"livekit-server", "build/peers/livekit-server", startLiveKit},
+	"janus":   {"janus", "build/peers/janus", nil},
+	"galene":  {"galene", "build/peers/galene", nil},
+}
+
 // start returns what starts an SFU; record and profiles are Spillway's.
-func start(sfu, record, profiles string) func() (server, error) {
+func start(sfu, record, profiles string) (func() (server, error), error) {
 	switch sfu {
 	case "spillway":
-		return func() (server, error) { return startSpillway(record, profiles) }
+		return func() (server, error) { return startSpillway(record, profiles) }, nil
 	case "pion":
-		return startPlain
+		return startPlain, nil
 	}
-	return func() (server, error) { return nil, fmt.Errorf("-sfu: %q is not known", sfu) }
+	r, ok := rivals[sfu]
+	if !ok {
+		return nil, fmt.Errorf("-sfu: %q is not known", sfu)
+	}
+	binary, err := exec.LookPath(r.program)
+	if err != nil {
+		binary, err = exec.LookPath(r.built)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s is not installed: left out", r.program)
+	}
+	if r.start == nil {
+		return nil, fmt.Errorf("%s is installed, but this program cannot drive it: left out", r.program)
+	}
+	return func() (server, error) { return r.start(binary) }, nil
 }
 
 // measure runs one SFU under one load.
@@ -200,8 +232,9 @@ func measure(begin func() (server, error), sfu, profile string, l load, windows 
 	time.Sleep(3 * time.Second)
 	g.watcher.begin()
 	var cpu []float64
+	first := g.rest(s.pid())
+	time.Sleep(time.Second / 2)
 	before := g.take(s.pid())
-	first := before
 	for range windows {
 		time.Sleep(2 * time.Second)
 		now := g.take(s.pid())
@@ -210,7 +243,8 @@ func measure(begin func() (server, error), sfu, profile string, l load, windows 
 	}
 	slices.Sort(cpu)
 	r.CPU = spread{cpu[0], cpu[len(cpu)/2], cpu[len(cpu)-1]}
-	r.Loss = max(0, 1-float64(before.arrived-first.arrived)/float64(before.sent-first.sent)/float64(l.subscribers-1))
+	last := g.rest(s.pid())
+	r.Loss = 1 - float64(last.arrived-first.arrived)/(last.owed-first.owed)
 	r.Delay, err = g.watcher.end()
 	return r, err
 }

@@ -2,11 +2,11 @@ package main
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
-	"github.com/spillway-sfu/spillway/sfu-node/lightpeer"
 )
 
 // traffic is what publishers send.
@@ -20,6 +20,9 @@ const (
 	paced traffic = "paced"
 	// gallery is a small tile: a camera of 180p, a packet for each frame, and sound.
 	gallery traffic = "gallery"
+	// meeting is a camera in three layers, and sound of the first few people.
+	// Everybody sees the first one in 720p and the others in 180p.
+	meeting traffic = "meeting"
 )
 
 const (
@@ -32,56 +35,116 @@ const (
 	stampAt = descriptor + 10
 )
 
+// rids are a camera's layers, the smallest first.
+var rids = []string{"q", "h", "f"}
+
 // flow is packets of one source.
 type flow struct {
 	source events.Source
+	rid    string
 	every  time.Duration
 	burst  int // packets at once
 	frame  int // packets of a frame
 	bytes  int // of a packet's payload
 }
 
-// flows are those of one publisher.
-func (t traffic) flows() []flow {
+// talking is how many people have their microphone on in a meeting.
+const talking = 3
+
+// flows are those of publisher i.
+func (t traffic) flows(i int) []flow {
+	full := flow{events.Camera, "f", time.Second / 30, 5, 5, descriptor + bodyBytes}
+	small := flow{events.Camera, "q", time.Second / 20, 1, 1, 900}
+	sound := flow{events.Microphone, "", 20 * time.Millisecond, 1, 1, 80}
 	switch t {
 	case paced:
-		return []flow{{events.Camera, time.Second / 150, 1, 5, descriptor + bodyBytes}}
+		return []flow{{events.Camera, "f", time.Second / 150, 1, 5, descriptor + bodyBytes}}
 	case gallery:
-		return []flow{
-			{events.Camera, time.Second / 20, 1, 1, 900},
-			{events.Microphone, 20 * time.Millisecond, 1, 1, 80},
+		small.rid = "f"
+		return []flow{small, sound}
+	case meeting:
+		camera := []flow{small, {events.Camera, "h", time.Second / 30, 2, 2, 1000}, full}
+		if i >= talking {
+			return camera
 		}
+		return append(camera, sound)
 	}
-	return []flow{{events.Camera, time.Second / 30, 5, 5, descriptor + bodyBytes}}
+	return []flow{full}
 }
 
-func (t traffic) tracks() []events.Track {
-	if t == gallery {
-		return []events.Track{{Source: events.Camera, Width: 320, Height: 180}, {Source: events.Microphone}}
+// voices is how many of so many publishers have their microphone on.
+func (t traffic) voices(publishers int) int {
+	switch t {
+	case gallery:
+		return publishers
+	case meeting:
+		return min(publishers, talking)
 	}
-	return []events.Track{{Source: events.Camera, Width: 1280, Height: 720}}
+	return 0
+}
+
+// height is in how many lines publisher i is watched.
+func (t traffic) height(i int) int {
+	if t == gallery || t == meeting && i > 0 {
+		return 180
+	}
+	return 720
+}
+
+// wanted is the layer in which publisher i is watched.
+func (t traffic) wanted(i int) string {
+	if t == meeting && i > 0 {
+		return "q"
+	}
+	return "f"
+}
+
+// tracks are those of publisher i.
+func (t traffic) tracks(i int) []events.Track {
+	var tracks []events.Track
+	switch t {
+	case gallery:
+		tracks = append(tracks, events.Track{Source: events.Camera, Width: 320, Height: 180})
+	default:
+		tracks = append(tracks, events.Track{Source: events.Camera, Width: 1280, Height: 720})
+	}
+	if i < t.voices(i+1) {
+		tracks = append(tracks, events.Track{Source: events.Microphone})
+	}
+	return tracks
 }
 
 // publisher sends what the row's traffic is.
 type publisher struct {
-	client *lightpeer.Client
+	*peer
 	number uint32
-	key    atomic.Bool
-	sent   atomic.Int64
+	keys   [3]atomic.Bool // asked for, by layer
+	sent   []atomic.Int64 // by flow
+}
+
+// askKey notes that a key frame of a layer is wanted; "" is the only one's.
+func (p *publisher) askKey(rid string) {
+	for i, r := range rids {
+		if r == rid || rid == "" {
+			p.keys[i].Store(true)
+		}
+	}
 }
 
 // publish sends one flow; share moves its begin, so that publishers do not send
 // at the same time.
-func (g *generator) publish(p *publisher, f flow, share float64) {
-	sender, clock := p.client.Camera("f"), time.Duration(90)
+func (g *generator) publish(p *publisher, index int, f flow, share float64) {
+	sender, clock, key := p.camera[f.rid], time.Duration(90), new(atomic.Bool)
 	if f.source == events.Microphone {
-		sender, clock = p.client.Microphone(), 48
+		sender, clock = p.microphone, 48
+	} else {
+		key = &p.keys[slices.Index(rids, f.rid)]
 	}
 	body := make([]byte, f.bytes+1)
 	next := time.Now().Add(time.Duration(share * float64(f.every)))
 	start := next
 	number, picture, at := uint32(0), uint16(1), 0
-	key := true
+	now := true // a key frame is
 	for {
 		select {
 		case <-g.stopping:
@@ -89,6 +152,9 @@ func (g *generator) publish(p *publisher, f flow, share float64) {
 		case <-time.After(time.Until(next)):
 		}
 		next = next.Add(f.every)
+		if g.paused.Load() && at == 0 {
+			continue
+		}
 		stamp := uint32(time.Since(start) * clock / time.Millisecond)
 		for range f.burst {
 			number++
@@ -96,16 +162,16 @@ func (g *generator) publish(p *publisher, f flow, share float64) {
 			if at >= f.frame/2 && f.frame > 1 {
 				size++
 			}
-			head(body, picture, at == 0, key)
-			binary.BigEndian.PutUint32(body[stampAt:], p.number)
+			head(body, picture, at == 0, now)
+			binary.BigEndian.PutUint32(body[stampAt:], p.number<<8|uint32(index))
 			binary.BigEndian.PutUint32(body[stampAt+4:], number)
 			binary.BigEndian.PutUint64(body[stampAt+8:], uint64(time.Now().UnixNano()))
 			if at++; sender.Write(body[:size], stamp, at == f.frame, 0) == nil {
-				p.sent.Add(1)
+				p.sent[index].Add(1)
 			}
 			if at == f.frame {
 				picture, at = picture+1, 0
-				key = f.source == events.Camera && p.key.Swap(false)
+				now = key.Swap(false)
 			}
 		}
 	}

@@ -4,6 +4,7 @@
 package lightpeer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,17 +89,11 @@ func New(opt Options) (*Client, error) {
 		opt.Audio, opt.Video = 3, 9
 	}
 	c := &Client{opt: opt, opened: make(chan struct{}), closed: make(chan struct{})}
-	if opt.VP8 == 0 {
-		opt.VP8 = 96
-	}
-	if opt.Opus == 0 {
-		opt.Opus = 111
-	}
-	c.opt = opt
-	api, err := c.newAPI()
+	api, mux, err := NewAPI(opt)
 	if err != nil {
 		return nil, err
 	}
+	c.mux = mux
 	if c.pc, err = api.NewPeerConnection(webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle}); err != nil {
 		return nil, fmt.Errorf("lightpeer: make connection: %w", err)
 	}
@@ -110,18 +105,18 @@ func New(opt Options) (*Client, error) {
 
 // layOut adds the sections in the order of the contract.
 func (c *Client) layOut() error {
-	mic, err := c.addSender(events.Microphone, []string{""})
+	mic, err := c.addSenders(events.Microphone, []string{""})
 	if err != nil {
 		return err
 	}
 	c.mic = mic[0]
-	if c.camera, err = c.addSender(events.Camera, cameraRIDs); err != nil {
+	if c.camera, err = c.addSenders(events.Camera, cameraRIDs); err != nil {
 		return err
 	}
-	if c.screen, err = c.addSender(events.Screen, screenRIDs); err != nil {
+	if c.screen, err = c.addSenders(events.Screen, screenRIDs); err != nil {
 		return err
 	}
-	sound, err := c.addSender(events.ScreenAudio, []string{""})
+	sound, err := c.addSenders(events.ScreenAudio, []string{""})
 	if err != nil {
 		return err
 	}
@@ -328,11 +323,13 @@ func (c *Client) onTrack(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver
 	}
 }
 
-// newAPI makes a stack with Opus, VP8 and the header extensions of browsers.
-func (c *Client) newAPI() (*webrtc.API, error) {
-	media, err := mediaEngine(webrtc.PayloadType(c.opt.VP8), webrtc.PayloadType(c.opt.Opus))
+// NewAPI makes a stack with Opus, VP8 and the header extensions of browsers, also
+// for peers that speak another contract than ours. What it returns second is to be
+// closed after the connection; it is nil without a socket of its own.
+func NewAPI(opt Options) (*webrtc.API, ice.UDPMux, error) {
+	media, err := mediaEngine(webrtc.PayloadType(cmp.Or(opt.VP8, 96)), webrtc.PayloadType(cmp.Or(opt.Opus, 111)))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	registry := &interceptor.Registry{}
 	generator, generatorErr := nack.NewGeneratorInterceptor()
@@ -340,12 +337,12 @@ func (c *Client) newAPI() (*webrtc.API, error) {
 	receiver, receiverErr := report.NewReceiverInterceptor()
 	feedback, feedbackErr := twcc.NewSenderInterceptor()
 	if err := errors.Join(generatorErr, responderErr, receiverErr, feedbackErr); err != nil {
-		return nil, fmt.Errorf("lightpeer: make interceptors: %w", err)
+		return nil, nil, fmt.Errorf("lightpeer: make interceptors: %w", err)
 	}
-	if !c.opt.Content {
+	if !opt.Content {
 		registry.Add(generator)
 	}
-	if !c.opt.Mute {
+	if !opt.Mute {
 		registry.Add(feedback)
 	}
 	registry.Add(responder)
@@ -355,18 +352,19 @@ func (c *Client) newAPI() (*webrtc.API, error) {
 	set.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	set.SetHostAcceptanceMinWait(0)
 	set.SetICETimeouts(5*time.Second, 10*time.Second, time.Second)
-	if c.opt.Profile != 0 {
-		set.SetSRTPProtectionProfiles(c.opt.Profile)
+	if opt.Profile != 0 {
+		set.SetSRTPProtectionProfiles(opt.Profile)
 	}
-	if c.opt.Loopback {
+	if opt.Loopback {
 		set.SetIncludeLoopbackCandidate(true)
 		set.SetInterfaceFilter(func(name string) bool { return name == "lo" })
 	}
-	if c.opt.Socket != nil {
-		c.mux = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: c.opt.Socket})
-		set.SetICEUDPMux(c.mux)
+	var mux ice.UDPMux
+	if opt.Socket != nil {
+		mux = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: opt.Socket})
+		set.SetICEUDPMux(mux)
 	}
-	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(set)), nil
+	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(set)), mux, nil
 }
 
 func mediaEngine(vp8, sound webrtc.PayloadType) (*webrtc.MediaEngine, error) {

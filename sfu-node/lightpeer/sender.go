@@ -31,8 +31,10 @@ type Sender struct {
 	sequence   uint16
 }
 
-// addSender adds a sending section with one encoding for each RID.
-func (c *Client) addSender(source events.Source, rids []string) ([]*Sender, error) {
+// AddSenders adds a sending section to a connection, with one encoding for each
+// RID; "" is a section without simulcast. onKey is told that a key frame of a layer
+// is wanted; it may be nil.
+func AddSenders(pc *webrtc.PeerConnection, source events.Source, rids []string, onKey func(rid string)) ([]*Sender, error) {
 	capability := opus
 	if source.Kind() == "video" {
 		capability = webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}
@@ -49,7 +51,7 @@ func (c *Client) addSender(source events.Source, rids []string) ([]*Sender, erro
 		}
 		s := &Sender{source: source, rid: rid, track: track}
 		if i == 0 {
-			s.t, err = c.pc.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+			s.t, err = pc.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
 		} else {
 			s.t = senders[0].t
 			err = s.t.Sender().AddEncoding(track)
@@ -58,13 +60,22 @@ func (c *Client) addSender(source events.Source, rids []string) ([]*Sender, erro
 			return nil, fmt.Errorf("add track %s %s: %w", source, rid, err)
 		}
 		s.sender = s.t.Sender()
-		go c.readKeyRequests(s)
+		go s.readKeyRequests(onKey)
 		senders = append(senders, s)
 	}
 	return senders, nil
 }
 
-func (c *Client) readKeyRequests(s *Sender) {
+// addSenders adds a section of the contract.
+func (c *Client) addSenders(source events.Source, rids []string) ([]*Sender, error) {
+	return AddSenders(c.pc, source, rids, func(rid string) {
+		if c.opt.OnKeyRequest != nil {
+			c.opt.OnKeyRequest(source, rid)
+		}
+	})
+}
+
+func (s *Sender) readKeyRequests(onKey func(rid string)) {
 	for {
 		var packets []rtcp.Packet
 		var err error
@@ -81,8 +92,8 @@ func (c *Client) readKeyRequests(s *Sender) {
 				continue
 			}
 			s.keysAsked.Add(1)
-			if c.opt.OnKeyRequest != nil {
-				c.opt.OnKeyRequest(s.source, s.rid)
+			if onKey != nil {
+				onKey(s.rid)
 			}
 		}
 	}
