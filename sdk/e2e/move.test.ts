@@ -4,78 +4,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Browser, Page } from "playwright-core";
 import { startBrowser, untilState } from "./harness.js";
+import { begin, probe, read, type Seen } from "./probe.js";
 import { startStack, until, type Stack } from "./stack.js";
 
 interface Nodes { nodes: { id: string; state: string; participants: number }[] }
-
-/** What the page's own probe has seen. */
-interface Probe {
-  /** Longest time between two pictures of anybody since it was begun, in milliseconds. */
-  gapMs: number;
-  /** Sound that was made up, over all connections, in milliseconds: more than was heard, for both are counted during a change. */
-  concealedMs: number;
-}
-
-declare global {
-  interface Window {
-    probe: { begin(): Promise<void>; read(): Promise<Probe> };
-  }
-}
-
-/** Watches each picture that is shown, by participant, and the sound of all connections. */
-function install(): void {
-  const connections: RTCPeerConnection[] = [];
-  const Native = window.RTCPeerConnection;
-  window.RTCPeerConnection = class extends Native {
-    constructor(configuration?: RTCConfiguration) {
-      super(configuration);
-      connections.push(this);
-    }
-  };
-  const shown = new Map<string, { last: number; worst: number }>();
-  const watched = new WeakSet<HTMLVideoElement>();
-  const watch = (video: HTMLVideoElement, who: string) => {
-    const frame = () => {
-      const now = performance.now();
-      const seen = shown.get(who);
-      shown.set(who, { last: now, worst: Math.max(seen?.worst ?? 0, seen ? now - seen.last : 0) });
-      video.requestVideoFrameCallback(frame);
-    };
-    video.requestVideoFrameCallback(frame);
-  };
-  setInterval(() => {
-    for (const video of document.querySelectorAll<HTMLVideoElement>("[data-participant] video")) {
-      const who = video.closest<HTMLElement>("[data-participant]")?.dataset["participant"];
-      if (!who || who === "me" || watched.has(video)) continue;
-      watched.add(video);
-      watch(video, who);
-    }
-  }, 50);
-  const sound = new Map<string, number>();
-  const look = async () => {
-    await Promise.all(connections.filter((c) => c.connectionState === "connected").map(async (c) => {
-      (await c.getStats()).forEach((raw: unknown) => {
-        const s = raw as { type: string; kind?: string; ssrc?: number; concealedSamples?: number; silentConcealedSamples?: number };
-        if (s.type !== "inbound-rtp" || s.kind !== "audio") return;
-        sound.set(`${connections.indexOf(c)} ${s.ssrc ?? 0}`, (s.concealedSamples ?? 0) - (s.silentConcealedSamples ?? 0));
-      });
-    }));
-  };
-  setInterval(() => void look(), 100);
-  const total = () => [...sound.values()].reduce((a, b) => a + b, 0);
-  let before = 0;
-  window.probe = {
-    async begin() {
-      await look();
-      before = total();
-      for (const seen of shown.values()) seen.worst = 0;
-    },
-    async read() {
-      await look();
-      return { gapMs: Math.max(...[...shown.values()].map((s) => s.worst)), concealedMs: (total() - before) / 48 };
-    },
-  };
-}
 
 describe("a drain with room elsewhere", () => {
   let browser: Browser;
@@ -92,7 +24,7 @@ describe("a drain with room elsewhere", () => {
   async function join(room: string, name: string): Promise<Page> {
     const context = await browser.newContext({ viewport: { width: 800, height: 480 } });
     const page = await context.newPage();
-    await page.addInitScript(install);
+    await probe(page);
     await page.goto(`${stack.demo}?${new URLSearchParams({ room, name, capture: "320x180@20", autojoin: "1" }).toString()}`);
     await untilState(page, "joined", 30_000);
     return page;
@@ -111,19 +43,19 @@ describe("a drain with room elsewhere", () => {
     await until("the second node to be ready and empty", async () => (await nodes()).some((n) => n.id !== from.id && n.state === "ready" && n.participants === 0), 60_000);
     await Promise.all([frames(ada, 60), frames(bob, 60)]);
     // What is usual on this machine, for comparison.
-    await Promise.all([ada, bob].map((p) => p.evaluate(() => window.probe.begin())));
+    await Promise.all([ada, bob].map(begin));
     await new Promise((done) => { setTimeout(done, 3_000); });
-    const usual = await Promise.all([ada, bob].map((p) => p.evaluate(() => window.probe.read())));
+    const usual = await Promise.all([ada, bob].map(read));
 
-    await Promise.all([ada, bob].map((p) => p.evaluate(() => window.probe.begin())));
+    await Promise.all([ada, bob].map(begin));
     await stack.api(`nodes/${from.id}/drain`, {});
     await Promise.all([ada, bob].map((p) => p.waitForFunction(async (id) => {
       const stats = await window.room.getStats();
       return document.body.dataset["state"] === "joined" && stats !== undefined && stats.node !== id;
     }, from.id, { timeout: 30_000 })));
     await new Promise((done) => { setTimeout(done, 1_000); });
-    const moved = await Promise.all([ada, bob].map((p) => p.evaluate(() => window.probe.read())));
-    const say = (probes: Probe[]) => probes.map((p) => `${p.gapMs.toFixed(0)} ms between pictures, ${p.concealedMs.toFixed(0)} ms of sound made up`).join("; ");
+    const moved = await Promise.all([ada, bob].map(read));
+    const say = (probes: Seen[]) => probes.map((p) => `${p.gapMs.toFixed(0)} ms between pictures, ${p.concealedMs.toFixed(0)} ms of sound made up`).join("; ");
     t.diagnostic(`usual: ${say(usual)}`);
     t.diagnostic(`while moving: ${say(moved)}`);
     await until("the drained node to end", async () => !(await nodes()).some((n) => n.id === from.id), 30_000);

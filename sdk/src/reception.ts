@@ -2,6 +2,7 @@ import { AudioOut } from "./audio.js";
 import { VideoDemand } from "./demand.js";
 import type { Source, Stream, Streams, WantedVideo } from "./events.js";
 import type { Peer } from "./peer.js";
+import { kindOf } from "./publication.js";
 import type { RemoteHost, RemoteParticipant, RemoteTrack, RemoteTrackPublication } from "./remote.js";
 import { emptyStreamMap, isReached, isSameRun, takeStreams, type StreamMap } from "./streams.js";
 
@@ -25,11 +26,15 @@ export interface ReceptionListener {
 
 /** How often to look whether a new peer gives what an old one gave. */
 const lookEveryMs = 30;
+/** How long a voice must have come over a new peer before it is played: at first a browser makes up what its buffer lacks. */
+const soundMs = 300;
 
 /** One connection and what it says of its receive streams. */
 interface Line {
   readonly peer: Peer;
   map: StreamMap;
+  /** Since when each voice has come, by source and participant. */
+  readonly voices: Map<string, number>;
 }
 
 /** Where a publication comes from. */
@@ -77,7 +82,7 @@ export class Reception implements RemoteHost {
 
   /** Receives over this peer, too. */
   bind(peer: Peer): void {
-    const line: Line = { peer, map: emptyStreamMap };
+    const line: Line = { peer, map: emptyStreamMap, voices: new Map() };
     this.#lines.push(line);
     if (this.#lines.length === 1) this.#hear(line);
     else this.#look ??= setInterval(() => this.#compare(), lookEveryMs);
@@ -153,7 +158,7 @@ export class Reception implements RemoteHost {
   #isReady(line: Line, stream: Stream, key: string): boolean {
     const now = this.#shown.get(key);
     if (now?.line === line || stream.paused) return true;
-    if (stream.source === "microphone" || stream.source === "screen_audio") return this.#heard === line;
+    if (kindOf(stream.source) === "audio") return this.#heard === line;
     const [latest] = line.peer.receiver(stream.mid)?.getSynchronizationSources() ?? [];
     return latest !== undefined && isReached(latest.rtpTimestamp, stream.timestamp);
   }
@@ -184,15 +189,15 @@ export class Reception implements RemoteHost {
     if (this.#heard === newest && [...this.#shown.values()].every((s) => s.line === newest)) this.#listener.onSettled(newest.peer);
   }
 
-  /** Whether everybody who can be heard over the old peer can be over the new one. */
+  /** Whether everybody who can be heard over the old peer can be over the new one, and has been for a moment. */
   #sounds(newest: Line, oldest: Line): boolean {
-    const voices = (line: Line) => new Map([...line.map.byMid.values()].filter((s) => s.source === "microphone" || s.source === "screen_audio")
-      .map((s) => [`${s.source} ${s.participant}`, line.peer.receiver(s.mid)?.getSynchronizationSources()[0]]));
-    const now = voices(newest);
-    const recent = performance.now() + performance.timeOrigin - 1_000;
-    return [...voices(oldest)].every(([key, latest]) => {
-      const silent = !latest || latest.timestamp < recent;
-      return silent || now.get(key) !== undefined || !this.#listener.find(key.split(" ").slice(1).join(" "), key.split(" ")[0] as Source);
+    const voices = (line: Line) => [...line.map.byMid.values()].filter((s) => kindOf(s.source) === "audio")
+      .map((s) => ({ ...s, key: `${s.source} ${s.participant}`, latest: line.peer.receiver(s.mid)?.getSynchronizationSources()[0] }));
+    const now = performance.now();
+    for (const { key, latest } of voices(newest)) if (latest && !newest.voices.has(key)) newest.voices.set(key, now);
+    return voices(oldest).every(({ key, latest, participant, source }) => {
+      const silent = !latest || latest.timestamp < now + performance.timeOrigin - 1_000;
+      return silent || now - (newest.voices.get(key) ?? now) >= soundMs || !this.#listener.find(participant, source);
     });
   }
 

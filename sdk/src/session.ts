@@ -2,7 +2,7 @@ import { isEnding, type ErrorCode } from "./errors.js";
 import type { ToClient } from "./events.js";
 import { retryDelay } from "./retry.js";
 import {
-  askMs, askWhileWaitingMs, connectAgainMs, connectMs, dialMs, maxRefused, maxUnanswered, settleMs, settleSilentMs,
+  askMs, askWhileWaitingMs, connectAgainMs, connectMs, dialMs, lingerMs, maxRefused, maxUnanswered, settleMs, settleSilentMs,
   type Attempt, type CloseReason, type Effect, type Input, type Last, type Seat, type State, type Step, type Wait, type World,
 } from "./state.js";
 
@@ -33,7 +33,7 @@ function begin(last: Last, world: World): Step {
   const attempt: Attempt = {
     generation: last.generation + 1, dial: last.dial + 1, phase: "dialling", open: false, spent: false,
     progressAt: world.now, tries: 0, refused: 0, unanswered: 0, avoid: [], home: undefined, settling: false,
-    seat: undefined, wait: undefined,
+    lingering: false, seat: undefined, wait: undefined,
   };
   return {
     state: { name: "joining", attempt },
@@ -45,7 +45,7 @@ function begin(last: Last, world: World): Step {
 function follow({ seat, last }: Joined, world: World, avoid: readonly string[]): Attempt {
   return {
     generation: last.generation + 1, dial: last.dial, phase: "pausing", open: false, spent: false, progressAt: world.now,
-    tries: 0, refused: 0, unanswered: 0, avoid, home: seat.node, settling: false, seat: undefined, wait: undefined,
+    tries: 0, refused: 0, unanswered: 0, avoid, home: seat.node, settling: false, lingering: false, seat: undefined, wait: undefined,
   };
 }
 
@@ -109,7 +109,9 @@ function whileTrying(state: Trying, input: Input, world: World): Step {
       }
       return { state: { name: "joined", seat: attempt.seat, last: lastOf(attempt) }, effects: [{ do: "silence" }] };
     case "settled":
-      return input.generation === attempt.generation && attempt.settling ? settle(state, attempt) : stay(state);
+      if (input.generation !== attempt.generation || !attempt.settling || attempt.lingering) return stay(state);
+      if (state.name !== "moving") return settle(state, attempt);
+      return { state: withAttempt(state, { ...attempt, lingering: true }), effects: [{ do: "alarm", afterMs: lingerMs }] };
     case "lost":
     case "closing":
       if (input.generation !== attempt.generation) return stay(state);
@@ -132,6 +134,7 @@ function ofKept(state: Trying, kept: Seat, input: Input): Step {
   switch (input.type) {
     case "suspect":
       if (state.name !== "moving") return stay(state);
+      if (attempt.lingering) return settle(state, attempt);
       return {
         state: { name: "reconnecting", attempt, kept, cause: "node_unreachable" },
         effects: attempt.settling ? [{ do: "alarm", afterMs: settleSilentMs }] : [],
@@ -203,7 +206,7 @@ function alarm(state: Trying, world: World): Step {
 
 /** The session's connection came to nothing: another one is needed, and another node. */
 function spend(attempt: Attempt): Attempt {
-  return { ...attempt, spent: true, settling: false, seat: undefined, avoid: avoiding(attempt.avoid, attempt.seat?.node) };
+  return { ...attempt, spent: true, settling: false, lingering: false, seat: undefined, avoid: avoiding(attempt.avoid, attempt.seat?.node) };
 }
 
 function avoiding(avoid: readonly string[], node: string | undefined): readonly string[] {

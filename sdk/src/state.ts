@@ -48,6 +48,8 @@ export interface Attempt {
   readonly home: string | undefined;
   /** Whether the new connection is good, and what is shown is being taken over from the old one. */
   readonly settling: boolean;
+  /** Whether it has all been taken over, and the old one only goes on for others who are on their way. */
+  readonly lingering: boolean;
   readonly seat: Seat | undefined;
   readonly wait: Wait | undefined;
 }
@@ -151,6 +153,11 @@ export const connectAgainMs = 4_000;
  */
 export const settleMs = 15_000;
 export const settleSilentMs = 3_000;
+/**
+ * How long an old home that is well is still sent to when nothing of it is needed
+ * here any more: those who left it with us may not have us from elsewhere yet.
+ */
+export const lingerMs = 1_500;
 /** After how many unanswered joins the socket is given up for dead. */
 export const maxUnanswered = 4;
 /** After how many refusals in a row the token is believed to be at fault. */

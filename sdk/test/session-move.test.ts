@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { connectAgainMs, settleMs, settleSilentMs } from "../src/session.js";
+import { connectAgainMs, lingerMs, settleMs, settleSilentMs } from "../src/session.js";
 import { answer, error, joined, type Run } from "./session-run.js";
 
 describe("make before break", () => {
@@ -78,7 +78,23 @@ describe("make before break", () => {
     assert.deepEqual([r.state.name, kept(r), r.deeds], ["moving", 1, ["prepare", "alarm"]]);
     assert.equal(kept(admittedAgain(r)), 1);
     r.feed({ type: "settled", generation: 2 });
+    assert.deepEqual([r.state.name, kept(r), r.deeds, r.alarm()], ["moving", 1, ["alarm"], lingerMs], "others may still need what goes to the old home");
+    assert.deepEqual(r.feed({ type: "settled", generation: 2 }).deeds, [], "said again, it does not take longer");
+    r.after(lingerMs).feed({ type: "alarm" });
     assert.equal(r.state.name === "joined" && r.state.seat.node, "n-2");
+    assert.deepEqual(r.effects, [{ do: "goodbye", generation: 1 }, { do: "discard", generation: 1 }, { do: "silence" }]);
+  });
+  test("an old home that ends or falls silent while it is of use to others only is left at once", () => {
+    for (const input of [{ type: "suspect", ...old }, { type: "closing", ...old, code: "replaced", text: "" }, { type: "lost", ...old, code: "node_unreachable", text: "" }] as const) {
+      const r = admittedAgain(moved()).feed({ type: "settled", generation: 2 }).feed(input);
+      assert.deepEqual([r.state.name === "joined" && r.state.seat.node, r.deeds], ["n-2", ["goodbye", "discard", "silence"]], input.type);
+    }
+  });
+  test("a new home that fails while the old one is kept for others gives way to it", () => {
+    const r = admittedAgain(moved()).feed({ type: "settled", generation: 2 }).feed({ type: "suspect", generation: 2 });
+    assert.deepEqual([r.state.name, kept(r)], ["moving", 1]);
+    r.after(lingerMs).feed({ type: "alarm" });
+    assert.equal(kept(r), 1, "it asks for another home rather than take the one that failed");
   });
   test("a move that comes to nothing leaves everything as it was", () => {
     const r = moved().feed({ type: "alarm" }).feed({ type: "opened", dial: 2 }).told(error("room_full"));
