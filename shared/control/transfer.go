@@ -76,6 +76,9 @@ func (s Seating) transfer(r room.Room, role room.Role, now time.Time) (*transfer
 	if b.Sealed {
 		t.seats = b.Unused() // nobody else will sit down there
 	}
+	if onStage && !b.For(room.Publisher) {
+		t.seats = min(t.seats, r.StageLeft()) // these come to the stage
+	}
 	if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {
 		t.node = v
 	}
