@@ -30,6 +30,9 @@ const (
 	// OrphanAfter is how old an instance must be before the sweep wonders why the
 	// table does not know it: what EC2 lists lags behind.
 	OrphanAfter = 5 * time.Minute
+	// strayLasts is how long a node may have people for whom nothing is granted there
+	// before they count no more: its inventory has long put that right.
+	strayLasts = 5 * time.Minute
 )
 
 // Instance is what EC2 says of an instance with this deployment's tag.
@@ -122,6 +125,7 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 		plan.Commits = append(plan.Commits, seal(n, s.Blocks)...)
 		plan.Sends = shutdown(n, events.CodeFenced)
 		return plan
+	case s.inhabited(now):
 	case n.Empty() && n.State == fleet.Draining && len(s.Blocks) == 0:
 		d.Choice, d.Why = "end the node", "drained and empty"
 		return s.end(d)
@@ -142,6 +146,14 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 		plan.Sends = append(plan.Sends, moveAway(s.View, s.Blocks)...)
 	}
 	return plan
+}
+
+// inhabited reports whether a node that nothing is granted on says that it has
+// people all the same, as one may that was cut off while its rooms were brought
+// elsewhere. They are told to come after first.
+func (s NodeSweep) inhabited(now time.Time) bool {
+	n, b := s.View.Node, s.View.Beat
+	return n.Empty() && b.Generation == n.Generation && b.People > 0 && now.Sub(n.TouchedAt) < strayLasts
 }
 
 // silent reports whether a node has been out of reach for so long that it is given

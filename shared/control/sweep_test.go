@@ -34,3 +34,24 @@ func TestASweepLeavesBlocksThatHaveMovedOn(t *testing.T) {
 		t.Errorf("blocks %v are dropped, want the one on the lost node and no other", dropped)
 	}
 }
+
+// TestANodeWithPeopleIsNotIdle: a node that was cut off while its rooms were
+// brought elsewhere may still have people when it is back, though nothing is
+// granted on it. They are told first, unless it says so for ever.
+func TestANodeWithPeopleIsNotIdle(t *testing.T) {
+	now := time.UnixMilli(1_790_000_000_000)
+	for _, state := range []fleet.State{fleet.Ready, fleet.Draining} {
+		for _, c := range []struct {
+			people int
+			ago    time.Duration
+			ends   bool
+		}{{2, time.Minute, false}, {0, time.Minute, true}, {2, strayLasts + time.Second, true}} {
+			v := fleet.View{Node: fleet.Node{ID: "n", State: state, Generation: 3, HelloAt: now.Add(-time.Hour), TouchedAt: now.Add(-c.ago)},
+				Beat: fleet.Beat{Generation: 3, People: c.people, LeaseUntil: now.Add(time.Second)}}
+			plan := Sweep(NodeSweep{View: v, Instance: &Instance{ID: "i"}, Rooms: map[room.Name]room.Room{}}, now, Settings{IdleAfterMs: 30_000})
+			if ends := len(plan.Terminations) > 0; ends != c.ends {
+				t.Errorf("a node that is %s, has %d people and was last granted anything %s ago: ended %v, want %v", state, c.people, c.ago, ends, c.ends)
+			}
+		}
+	}
+}
