@@ -24,9 +24,11 @@ var errFault = errors.New("the service failed")
 // step.World sees of the world.
 type call struct {
 	t      *trial
+	kind   string
 	what   string // kind and caller
 	id     uint64
 	ops    uint64
+	began  int64
 	ends   int64 // the function's deadline
 	spread uint64
 	// strands are its coroutines, the function itself first; now is the one that
@@ -46,11 +48,14 @@ type call struct {
 // unless it dies.
 func (t *trial) call(kind, who string, limit time.Duration, f func(context.Context, *step.World) error, then func(*call, error)) {
 	what := kind + " " + who
-	c := &call{t: t, what: what, id: mix(name(what), t.count(what)), ends: t.clock.now + int64(limit)}
+	c := &call{t: t, kind: kind, what: what, id: mix(name(what), t.count(what)), began: t.clock.now, ends: t.clock.now + int64(limit)}
 	w := &step.World{Store: c, Push: c, Instances: c, Bus: c, Tickets: tickets{}, Settings: t.set, Log: t.log(c), Now: t.now,
 		Spread: func() uint64 { c.spread++; return mix(t.cfg.Seed, c.id, c.spread) >> 33 },
 		Pause:  func(_ context.Context, d time.Duration) error { c.wait(d); return nil }}
 	w.AtOnce = c.atOnce
+	if t.weather.tokenLasts > 0 {
+		w.NodeToken = t.nodeTokenFor
+	}
 	main := c.strand(func() { c.err = f(context.Background(), w) }, func() {
 		delete(t.calls, c)
 		t.mark(c.id)

@@ -15,6 +15,7 @@ type machine struct {
 	node     room.NodeID
 	launched int64
 	ended    int64 // 0 while it runs
+	noticed  int64 // when it was told that it will be taken away, 0 if it was not
 	process  *node
 }
 

@@ -3,15 +3,12 @@ package trial
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/fleet"
-	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/step"
 )
 
@@ -27,18 +24,6 @@ const (
 	answerWithin  = 10 * time.Second
 	deafBeats     = 5
 )
-
-// place is somebody's place on a node: "room key".
-type place struct{ room, key string }
-
-// seat is a session on a node.
-type seat struct {
-	place
-	session  string
-	revision int64
-	offer    events.Offer
-	tab      *person // who is connected; nil until then
-}
 
 // node is one life of a node's process, and does what sfu-node does.
 type node struct {
@@ -64,6 +49,11 @@ type node struct {
 	dead, hung bool
 	// cut off from the gateway, while media goes on.
 	cut bool
+	// endsAt is when the host takes the machine away, as far as the node knows; 0 is
+	// never.
+	endsAt time.Time
+	// token is what it shows the gateway.
+	token nodeToken
 }
 
 type posted struct {
@@ -74,7 +64,7 @@ type posted struct {
 
 func newNode(t *trial, m *machine) *node {
 	n := t.count("boot")
-	return &node{t: t, machine: m, id: string(m.node), boot: fmt.Sprintf("boot-%04d", n), sent: map[int64]int64{}, seats: map[place]*seat{}, pipes: map[string]events.Assignment{}, listed: -1 << 60}
+	return &node{t: t, machine: m, id: string(m.node), boot: fmt.Sprintf("boot-%04d", n), sent: map[int64]int64{}, seats: map[place]*seat{}, token: t.mint(m.node, m.launched), pipes: map[string]events.Assignment{}, listed: -1 << 60}
 }
 
 func (n *node) start() {
@@ -99,7 +89,7 @@ func (n *node) dial(slot, failures int) {
 		again()
 		return
 	}
-	c := n.t.gateway.dial(control.Caller{Node: room.NodeID(n.id)}, events.ToNode, n)
+	c := n.t.gateway.admit(n)
 	if c == nil {
 		again()
 		return
@@ -152,15 +142,14 @@ func (n *node) receive(c *conn, m events.Message) {
 			delete(n.sent, m.Seq)
 			n.draining = n.draining || m.Draining
 			n.lease = max(n.lease, sent+m.LeaseMs*1e6)
+			n.renew(m.Token)
 		}
 	case events.Offer:
 		if m.Generation == n.generation {
 			n.t.after(n.t.delay(mix(name(m.ID), name(n.boot)), 2*time.Millisecond, 60*time.Millisecond), func() { n.offer(m) })
 		}
-	case events.Remove:
-		if m.Generation == n.generation {
-			n.remove(m)
-		}
+	case events.Remove, events.MoveAway, events.Recast, events.MuteTracks, events.End, events.Moderated:
+		n.moderated(m)
 	case events.Assignment:
 		if m.Generation == n.generation && m.Epoch > n.pipes[m.Room].Epoch {
 			n.pipes[m.Room] = m
@@ -233,6 +222,9 @@ func (n *node) beat() {
 	n.sent[n.seq] = n.t.clock.now
 	delete(n.sent, n.seq-64)
 	m := events.Heartbeat{Header: events.Head(events.ActionHeartbeat), Node: n.id, Generation: n.generation, Seq: n.seq, People: len(n.seats)}
+	if !n.endsAt.IsZero() {
+		m.EndsMs = n.endsAt.UnixMilli()
+	}
 	if len(n.parts) == 0 && n.t.clock.now-n.listed >= int64(listEvery) {
 		n.parts, n.listed = n.inventory(), n.t.clock.now
 	}
@@ -244,98 +236,6 @@ func (n *node) beat() {
 		n.drop(slot)
 		n.dial(slot, 0)
 	}
-}
-
-// inventory lists everybody, in two parts so that parts are tried.
-func (n *node) inventory() []events.Inventory {
-	parts := make([]events.Inventory, 2)
-	for i := range parts {
-		parts[i] = events.Inventory{TakenMs: n.t.now().UnixMilli(), Part: i, Parts: len(parts)}
-	}
-	for _, at := range n.places() {
-		p := &parts[events.InventoryPart(at.key, len(parts))]
-		if len(p.Rooms) == 0 || p.Rooms[len(p.Rooms)-1].Room != at.room {
-			p.Rooms = append(p.Rooms, events.RoomMembers{Room: at.room, Members: map[string]int64{}})
-		}
-		p.Rooms[len(p.Rooms)-1].Members[at.key] = n.seats[at].revision
-	}
-	for _, name := range slices.Sorted(maps.Keys(n.pipes)) {
-		for i := range parts {
-			p, a := &parts[i], n.pipes[name]
-			at := slices.IndexFunc(p.Rooms, func(r events.RoomMembers) bool { return r.Room == name })
-			switch {
-			case at >= 0:
-				p.Rooms[at].Epoch = a.Epoch
-			case i == 0 && len(a.Peers) > 0: // it passes on what others are sent
-				p.Rooms = append(p.Rooms, events.RoomMembers{Room: name, Members: map[string]int64{}, Epoch: a.Epoch})
-			}
-		}
-	}
-	return parts
-}
-
-func (n *node) places() []place {
-	return slices.SortedFunc(maps.Keys(n.seats), func(a, b place) int { return strings.Compare(a.room+" "+a.key, b.room+" "+b.key) })
-}
-
-// offer answers an offer, as package sfu does.
-func (n *node) offer(o events.Offer) {
-	if n.dead || n.hung {
-		return
-	}
-	at := place{o.Room, o.Person.Key}
-	old := n.seats[at]
-	m := events.Answered{Header: events.Head(events.ActionAnswered), Node: n.id, Generation: n.generation, Room: o.Room, Key: o.Person.Key,
-		Session: o.Session, Revision: o.Revision, ID: o.ID, Ticket: o.Ticket, Answer: o.Offer}
-	switch {
-	case old != nil && old.revision > o.Revision:
-		return
-	case old != nil && old.revision == o.Revision:
-	case n.t.clock.now >= n.lease:
-		m.Answer, m.Fault = "", &events.Fault{Code: events.CodeNodeUnreachable, Text: "the node has lost touch with the control plane"}
-	case n.draining:
-		m.Answer, m.Fault = "", &events.Fault{Code: events.CodeNodeGone, Text: "the node takes nobody new"}
-	default:
-		s := &seat{place: at, session: o.Session, revision: o.Revision, offer: o}
-		n.seats[at] = s
-		if old != nil && old.tab != nil {
-			old.tab.closing(n, events.CodeReplaced)
-		}
-		n.t.after(connectWithin, func() {
-			if n.seats[at] == s && s.tab == nil {
-				n.leave(s, events.LeftNoConnect)
-			}
-		})
-	}
-	n.post("answered", answerWithin, func(ctx context.Context, w *step.World, by control.Caller) error { return w.Answered(ctx, by, m) })
-}
-
-func (n *node) remove(m events.Remove) {
-	s := n.seats[place{m.Room, m.Key}]
-	switch {
-	case s == nil:
-		n.report(place{m.Room, m.Key}, m.Revision, events.LeftRemoved)
-	case s.revision <= m.Revision:
-		tab := s.tab
-		n.leave(s, events.LeftRemoved)
-		if tab != nil {
-			tab.closing(n, m.Code)
-		}
-	}
-}
-
-// leave ends a session and reports it.
-func (n *node) leave(s *seat, why events.LeftReason) {
-	if n.dead || n.seats[s.place] != s {
-		return
-	}
-	delete(n.seats, s.place)
-	n.report(s.place, s.revision, why)
-}
-
-func (n *node) report(at place, revision int64, why events.LeftReason) {
-	m := events.Left{Header: events.Head(events.ActionLeft), Node: n.id, Generation: n.generation, Room: at.room, Key: at.key, Revision: revision, Reason: why}
-	n.post("left", leftWithin, func(ctx context.Context, w *step.World, by control.Caller) error { return w.Left(ctx, by, m) })
 }
 
 // post queues a message until a socket takes it.
@@ -377,10 +277,8 @@ func (n *node) die() {
 	for slot := range slots {
 		n.drop(slot)
 	}
-	for _, at := range n.places() {
-		if tab := n.seats[at].tab; tab != nil {
-			tab.loses(n)
-		}
+	for _, tab := range n.tabs() {
+		tab.silence(n)
 	}
 }
 

@@ -3,6 +3,7 @@ package trial
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
@@ -13,14 +14,18 @@ import (
 
 // Times of the SDK (session.ts, retry.ts, pulse.ts).
 const (
-	askEvery       = 3 * time.Second
-	askWhileWaits  = 10 * time.Second
-	connectsWithin = 10 * time.Second
-	dialsWithin    = 8 * time.Second
-	unansweredMost = 4
-	joinPatience   = 20 * time.Second
-	rejoinPatience = 180 * time.Second
-	noticesAfter   = 3500 * time.Millisecond
+	askEvery            = 3 * time.Second
+	askWhileWaits       = 10 * time.Second
+	connectsWithin      = 10 * time.Second
+	connectsAgainWithin = 4 * time.Second
+	dialsWithin         = 8 * time.Second
+	unansweredMost      = 4
+	joinPatience        = 20 * time.Second
+	rejoinPatience      = 180 * time.Second
+	noticesAfter        = 3500 * time.Millisecond
+	// promptTries is how often somebody whom a node does not answer tries again as
+	// soon as it may.
+	promptTries = 2
 )
 
 // phase is how far somebody has come.
@@ -33,6 +38,7 @@ const (
 	asking     phase = "asking"
 	waiting    phase = "waiting"
 	connecting phase = "connecting"
+	settling   phase = "settling" // connected, and taking over what the kept connection shows
 	joined     phase = "joined"
 	over       phase = "over"
 )
@@ -43,6 +49,7 @@ type person struct {
 	i          int
 	label      string
 	caller     control.Caller
+	wants      events.Role // to join as; empty is the most it may
 	phase      phase
 	code       events.Code // why it is over
 	conn       *conn
@@ -60,8 +67,18 @@ type person struct {
 	alarm      uint64
 	node       *node
 	revision   int64
-	vanished   bool
-	dice       dice
+	role       events.Role
+	// kept is the connection that goes on until another one stands, doubted that it
+	// is silent; see move.go.
+	kept     *home
+	doubted  bool
+	vanished bool
+	// told are the estimates of the present wait, entered when it got in, gaps how
+	// often it was without any connection after it had one.
+	told    []events.Waiting
+	entered int64
+	gaps    int
+	dice    dice
 }
 
 // someone adds a tab of a participant; it does nothing yet.
@@ -72,6 +89,9 @@ func (t *trial) someone(label string, key, in string) *person {
 	t.people = append(t.people, p)
 	return p
 }
+
+// place is where a node has the person.
+func (p *person) place() place { return place{string(p.caller.Room), string(p.caller.Key)} }
 
 func (p *person) ring(d time.Duration, do func()) {
 	p.alarm++
@@ -90,6 +110,7 @@ func (p *person) join() {
 	}
 	p.t.note("%s wants to join %s", p.label, p.caller.Room)
 	p.code, p.avoid, p.home, p.tries, p.rejoining, p.waited, p.spent = "", nil, "", 0, false, false, true
+	p.kept, p.doubted, p.told = nil, false, nil
 	p.progress = p.t.clock.now
 	p.dial()
 }
@@ -126,7 +147,10 @@ func (p *person) ask() {
 		p.phase, every = waiting, askWhileWaits
 	}
 	p.asks++
-	m := events.Join{Header: events.Head(events.ActionJoin), ID: fmt.Sprintf("%s/%d", p.session, p.asks), Session: p.session, Offer: offered, Avoid: p.avoid}
+	m := events.Join{Header: events.Head(events.ActionJoin), ID: fmt.Sprintf("%s/%d", p.session, p.asks), Session: p.session, Role: p.wants, Offer: offered, Avoid: p.avoid}
+	if p.kept != nil {
+		m.From = p.kept.session
+	}
 	p.t.gateway.send(p.conn, "join", m.ID, func(ctx context.Context, w *step.World, by control.Caller) error { return w.Join(ctx, by, m) })
 	p.ring(every, p.unheard)
 }
@@ -146,16 +170,10 @@ func (p *person) unheard() {
 }
 
 func (p *person) avoids(node string) {
-	if node == "" {
-		return
+	if node != "" && !slices.Contains(p.avoid, node) {
+		p.avoid = append(slices.Clone(p.avoid), node)
+		p.avoid = p.avoid[max(0, len(p.avoid)-8):]
 	}
-	for _, n := range p.avoid {
-		if n == node {
-			return
-		}
-	}
-	p.avoid = append(p.avoid, node)
-	p.avoid = p.avoid[max(0, len(p.avoid)-8):]
 }
 
 func (p *person) hangUp() {
@@ -170,10 +188,18 @@ func (p *person) trouble(code events.Code, after time.Duration) {
 		patience = rejoinPatience
 	}
 	if !code.Retryable() || p.t.clock.now-p.progress+int64(after) > int64(patience) {
+		if p.kept != nil && !p.doubted && !ends(code) {
+			p.t.note("%s keeps its home: %s", p.label, code)
+			p.keep()
+			return
+		}
 		p.finish(code)
 		return
 	}
-	d := after + time.Duration((0.5+p.dice.unit()/2)*float64(min(8*time.Second, 250*time.Millisecond<<min(p.tries, 10))))
+	d := after
+	if !p.rejoining || p.tries > 0 && (code != events.CodeNodeUnreachable || after == 0 || p.tries > promptTries) {
+		d += time.Duration((0.5 + p.dice.unit()/2) * float64(min(8*time.Second, 250*time.Millisecond<<min(p.tries, 10))))
+	}
 	p.tries++
 	p.phase = pausing
 	p.ring(d, p.dial)
@@ -183,24 +209,35 @@ func (p *person) trouble(code events.Code, after time.Duration) {
 func (p *person) finish(code events.Code) {
 	p.t.note("%s is done: %s", p.label, code)
 	p.alarm++
-	if p.conn != nil && p.conn.live && code == "" && p.phase != joined {
-		m := events.Leave{Header: events.Head(events.ActionLeave), ID: "leave", Session: p.session}
-		p.t.gateway.send(p.conn, "leave", m.ID, func(ctx context.Context, w *step.World, by control.Caller) error { return w.Leave(ctx, by, m) })
+	if code == "" {
+		p.giveBack()
 	}
 	p.phase, p.code = over, code
-	p.goodbye(events.LeftByItself)
+	p.goodbye(p.node, p.session)
+	if p.kept != nil {
+		p.goodbye(p.kept.node, p.kept.session)
+	}
+	p.node, p.kept = nil, nil
 	p.hangUp()
 }
 
-// goodbye ends the connection to the node, if there is one.
-func (p *person) goodbye(why events.LeftReason) {
-	n := p.node
-	p.node = nil
+// giveBack gives up, over the gateway, the seat of a session that has asked for
+// one and is on no node yet.
+func (p *person) giveBack() {
+	if p.conn == nil || !p.conn.live || p.node != nil {
+		return
+	}
+	m := events.Leave{Header: events.Head(events.ActionLeave), ID: "leave", Session: p.session}
+	p.t.gateway.send(p.conn, "leave", m.ID, func(ctx context.Context, w *step.World, by control.Caller) error { return w.Leave(ctx, by, m) })
+}
+
+// goodbye ends a session's connection to a node, if there is one.
+func (p *person) goodbye(n *node, session string) {
 	if n == nil {
 		return
 	}
-	if s := n.seats[place{string(p.caller.Room), string(p.caller.Key)}]; s != nil && s.tab == p {
-		n.leave(s, why)
+	if s := n.seat(p.place(), session); s != nil && s.tab == p {
+		n.leave(s, events.LeftByItself)
 	}
 }
 
@@ -220,12 +257,20 @@ func (p *person) vanish() {
 	p.alarm++
 	p.phase, p.vanished = over, true
 	p.hangUp()
-	n := p.node
-	p.node = nil
-	if n != nil {
-		if s := n.seats[place{string(p.caller.Room), string(p.caller.Key)}]; s != nil && s.tab == p {
-			p.t.after(silentAfter, func() { n.leave(s, events.LeftSilent) })
-		}
+	p.silent(p.node, p.session)
+	if p.kept != nil {
+		p.silent(p.kept.node, p.kept.session)
+	}
+	p.node, p.kept = nil, nil
+}
+
+// silent is a connection that a node hears nothing more of.
+func (p *person) silent(n *node, session string) {
+	if n == nil {
+		return
+	}
+	if s := n.seat(p.place(), session); s != nil && s.tab == p {
+		p.t.after(silentAfter, func() { n.leave(s, events.LeftSilent) })
 	}
 }
 
@@ -253,6 +298,7 @@ func (p *person) receive(c *conn, m events.Message) {
 		}
 	case events.Waiting:
 		p.heard()
+		p.told = append(p.told, m)
 		p.waited, p.phase = true, waiting
 		p.ring(askWhileWaits, p.unheard)
 	case events.Ready:
@@ -260,6 +306,9 @@ func (p *person) receive(c *conn, m events.Message) {
 		p.ask()
 	case events.Error:
 		p.unanswered = 0
+		if m.Code == events.CodeNodeUnreachable && p.tries >= 3 { // it may be its own network that has changed
+			p.avoid = slices.DeleteFunc(slices.Clone(p.avoid), func(n string) bool { return n == p.home })
+		}
 		p.trouble(m.Code, time.Duration(m.RetryAfterMs)*time.Millisecond)
 	}
 }
@@ -272,7 +321,11 @@ func (p *person) heard() {
 func (p *person) connect(a events.Answer) {
 	p.phase, p.waited = connecting, false
 	session := p.session
-	p.ring(connectsWithin, func() { p.spend(a.Node) })
+	within := connectsWithin
+	if p.rejoining && p.tries <= 2 {
+		within = connectsAgainWithin
+	}
+	p.ring(within, func() { p.spend(a.Node) })
 	if p.t.fault(p.t.weather.blocked, "no way to node "+a.Node, p.label, uint64(p.sessions)) {
 		return
 	}
@@ -281,16 +334,15 @@ func (p *person) connect(a events.Answer) {
 		if p.phase != connecting || p.session != session || n == nil || n.dead || n.hung {
 			return
 		}
-		s := n.seats[place{a.Room, string(p.caller.Key)}]
-		if s == nil || s.session != session || s.revision != a.Revision {
+		s := n.seat(p.place(), session)
+		if s == nil || s != n.seats[p.place()] || s.revision != a.Revision {
 			return // a later offer has closed what this answer leads to
 		}
 		s.tab = p
 		p.alarm++
-		p.phase, p.node, p.revision, p.home, p.rejoining = joined, n, a.Revision, a.Node, true
-		p.t.joined++
-		p.t.note("%s is in %s on %s", p.label, p.caller.Room, a.Node)
+		p.node, p.revision, p.home, p.rejoining, p.role = n, a.Revision, a.Node, true, s.role
 		p.hangUp()
+		p.stands()
 	})
 }
 
@@ -309,38 +361,6 @@ func (p *person) spend(node string) {
 	p.spent = true
 	p.avoids(node)
 	p.trouble(events.CodeNodeUnreachable, 0)
-}
-
-// closing is the node's word that it ends the connection.
-func (p *person) closing(n *node, code events.Code) {
-	if p.node != n || p.phase != joined {
-		return
-	}
-	p.node = nil
-	if code == events.CodeNodeGone {
-		p.avoid = []string{n.id}
-		p.comeBack()
-		return
-	}
-	p.finish(code)
-}
-
-// loses is a node that is silent.
-func (p *person) loses(n *node) {
-	if p.node != n || p.phase != joined {
-		return
-	}
-	p.t.after(p.t.delay(mix(name(p.session), name(n.boot)), noticesAfter/2, noticesAfter), func() {
-		if p.node == n && p.phase == joined {
-			p.node, p.avoid = nil, nil
-			p.comeBack()
-		}
-	})
-}
-
-func (p *person) comeBack() {
-	p.spent, p.rejoining, p.progress, p.tries, p.unanswered = true, true, p.t.clock.now, 0, 0
-	p.trouble(events.CodeNodeGone, 0)
 }
 
 // offered is the smallest offer that is one.

@@ -235,6 +235,8 @@ func nextLife(t *trial) {
 	t.pass(20 * time.Second)
 	ann.node.die()
 	t.ec2.boot(m)
+	ann.vanish() // a page that is loaded again, and avoids no node
+	ann.join()
 	t.until("ann is in the next life", 2*time.Minute, func() bool { return ann.phase == joined && ann.node.generation == 2 })
 	t.expect(ann.node.machine == m && len(t.row(m.node).Connections) == 2, "ann is on %s", ann.node.id)
 	t.sits(ann)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/control"
 )
 
 // populate plans what the people of a world do, each by dice of their own.
@@ -24,6 +25,9 @@ func (t *trial) populate() {
 		absent := t.cfg.Absent[i]
 		p := t.someone(key, key, in)
 		tab := t.someone(key+"'s second tab", key, in)
+		if unit(mix(t.cfg.Seed, name("role"), uint64(i))) < w.viewers {
+			p.wants, tab.wants = events.Viewer, events.Viewer
+		}
 		if absent {
 			continue
 		}
@@ -53,17 +57,7 @@ func (t *trial) populate() {
 
 // disturb plans what happens to nodes and to the gateway.
 func (t *trial) disturb() {
-	w := t.weather
-	plan := func(what string, n int, do func(d *dice)) {
-		for i := range n {
-			d := &dice{seed: mix(t.cfg.Seed, name(what), uint64(i))}
-			t.after(d.between(30*time.Second, 12*time.Minute), func() {
-				if t.fault(1, what, "the world", uint64(i)) {
-					do(d)
-				}
-			})
-		}
-	}
+	w, plan := t.weather, t.plan
 	plan("a node's machine dies", w.crashes, func(d *dice) {
 		if n := t.victim(d); n != nil {
 			t.note("%s's machine dies", n.id)
@@ -115,18 +109,25 @@ func (t *trial) victim(d *dice) *node {
 func (n *node) hang(d time.Duration) {
 	n.t.note("%s hangs for %s", n.id, d)
 	n.hung = true
-	for _, at := range n.places() {
-		if tab := n.seats[at].tab; tab != nil && d > noticesAfter {
-			tab.loses(n)
-			s := n.seats[at]
-			n.t.after(d+silentAfter, func() {
-				if s.tab != nil && s.tab.node != n {
-					n.leave(s, events.LeftSilent)
-				}
-			})
-		}
+	var lost []*seat
+	for _, tab := range n.tabs() {
+		tab.silence(n)
+		lost = append(lost, n.seats[tab.place()])
 	}
-	n.t.after(d, func() { n.hung = false; n.flush() })
+	n.t.after(d, func() {
+		n.hung = false
+		n.flush()
+		for _, tab := range n.tabs() {
+			tab.recovers(n)
+		}
+	})
+	n.t.after(d+silentAfter, func() {
+		for _, s := range lost {
+			if s.tab != nil && !s.tab.on(n) {
+				n.leave(s, events.LeftSilent)
+			}
+		}
+	})
 }
 
 // isolate cuts a node off from the gateway; its people stay connected.
@@ -149,6 +150,8 @@ func (n *node) isolate(d time.Duration) {
 const (
 	settleWithin = 8 * time.Minute
 	doubtsWithin = 15 * time.Minute
+	// movesWithin is how long a move may take, a launch for it included.
+	movesWithin = 2 * time.Minute
 )
 
 // settle ends the faults. Whoever wants in must get in, then everybody leaves,
@@ -172,7 +175,10 @@ func (t *trial) settle() {
 	if t.watch.dead() {
 		t.pass(doubtsWithin - settleWithin)
 	}
+	t.set.Thrift = control.ThriftOff // whoever is moved for it has time to arrive
+	t.pass(movesWithin)
 	t.watch.settled()
+	t.set.SpareSeats = 0
 	for _, p := range t.people {
 		p.leave()
 	}

@@ -7,14 +7,15 @@ import (
 )
 
 // Shrink leaves out of a failing world whatever it can without it ceasing to
-// fail: people, then faults, half of them at a time, then less (delta debugging;
+// fail in the same way: people, then faults, half of them at a time, then less (delta debugging;
 // Zeller and Hildebrandt 2002). It returns the smallest it found within a number
 // of runs.
 func Shrink(cfg Config, runs int) Config {
 	cfg.Trace = nil
+	kind := Run(cfg).Kind
 	fails := func(c Config) bool {
 		runs--
-		return runs >= 0 && Run(c).Err != nil
+		return runs >= 0 && Run(c).Kind == kind
 	}
 	people := make([]int, forecast(cfg.Seed).people)
 	for i := range people {

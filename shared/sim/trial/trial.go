@@ -49,6 +49,8 @@ type Fault struct {
 type Result struct {
 	// Err is the invariant that was broken first, nil if none was.
 	Err error
+	// Kind tells invariants apart, whatever they were broken by.
+	Kind string
 	// Steps is how many there were, those after the faults included.
 	Steps int
 	// People is how many took part, Joined how often somebody got media.
@@ -83,12 +85,16 @@ type trial struct {
 	script   []*scripted
 	joined   int
 	assigned int
-	calm     bool
+	// What else happened: people who changed nodes with two connections for a moment,
+	// sources that nodes switched off, tokens that were renewed.
+	moved, muted, renewed int
+	calm                  bool
 	// isolated: transactions hold their items for a while, until when by name.
 	isolated bool
 	locks    map[string]int64
 	finished func(*call)
 	failure  error
+	kind     string
 	print    uint64
 }
 
@@ -96,9 +102,13 @@ type trial struct {
 func newTrial(cfg Config, w weather) *trial {
 	profile := room.Default()
 	profile.MaxParticipants, profile.MaxPublishers = w.maxParticipants, w.maxParticipants
+	if w.stage > 0 {
+		profile.MaxPublishers = min(w.stage, w.maxParticipants)
+	}
 	t := &trial{cfg: cfg, weather: w, calls: map[*call]bool{}, nth: map[string]uint64{}, locks: map[string]int64{}}
 	t.set = control.Settings{Region: "r", Profile: profile, InstanceType: "c7g.large", NodeCapacity: profile.SeatLoad(room.Publisher).Times(w.nodeSeats),
-		Zones: w.zones, NodesPerRoom: w.nodesPerRoom, MaxNodes: w.maxNodes, IdleAfterMs: w.idleAfter.Milliseconds(), BootMs: 25_000}
+		Zones: w.zones, NodesPerRoom: w.nodesPerRoom, MaxNodes: w.maxNodes, IdleAfterMs: w.idleAfter.Milliseconds(), BootMs: 25_000,
+		SpareSeats: w.spareSeats, Thrift: w.thrift}
 	if w.nodesPerRoom > 1 { // beside the seats
 		t.set.PipeReserve = profile.PipeLoad().Times(min(w.nodesPerRoom-1, room.Fanout+1))
 		t.set.NodeCapacity = t.set.NodeCapacity.Plus(t.set.PipeReserve)
@@ -115,6 +125,7 @@ func Run(cfg Config) Result {
 	t := newTrial(cfg, forecast(cfg.Seed))
 	t.populate()
 	t.disturb()
+	t.operate()
 	t.after(t.weather.sweepEvery, t.timer)
 	t.run(cfg.Steps)
 	t.settle()
@@ -125,7 +136,7 @@ func (t *trial) result() Result {
 	for c := range t.calls {
 		c.stop()
 	}
-	return Result{Err: t.failure, Steps: t.clock.steps, People: len(t.people), Joined: t.joined, Launched: len(t.ec2.machines), Bill: t.ec2.bill(), Widest: t.watch.widest, Assigned: t.assigned,
+	return Result{Err: t.failure, Kind: t.kind, Steps: t.clock.steps, People: len(t.people), Joined: t.joined, Launched: len(t.ec2.machines), Bill: t.ec2.bill(), Widest: t.watch.widest, Assigned: t.assigned,
 		Faults: t.faults, Print: t.print}
 }
 
@@ -152,6 +163,7 @@ func (t *trial) after(d time.Duration, do func()) { t.clock.add(d, do) }
 // fail notes the first invariant that is broken.
 func (t *trial) fail(format string, args ...any) {
 	if t.failure == nil {
+		t.kind = format
 		t.failure = fmt.Errorf("at %s, step %d: %s", t.at(), t.clock.steps, fmt.Sprintf(format, args...))
 		t.note("BROKEN: %v", t.failure)
 	}

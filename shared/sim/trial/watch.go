@@ -27,6 +27,12 @@ type watch struct {
 	used map[step.BlockKey]bool
 	// widest is on how many nodes a room was at most.
 	widest int
+	// open is since when a block has had a seat on which somebody may sit down.
+	open map[step.BlockKey]time.Time
+	// drained is when a node was taken out of service, emptied how many were for
+	// thrift.
+	drained map[room.NodeID]int64
+	emptied int
 }
 
 // line is what everybody who waits needs at a time.
@@ -36,7 +42,8 @@ type line struct {
 }
 
 func newWatch(t *trial) *watch {
-	return &watch{t: t, full: map[room.Name]int64{}, free: map[room.NodeID]time.Time{}, used: map[step.BlockKey]bool{}}
+	return &watch{t: t, full: map[room.Name]int64{}, free: map[room.NodeID]time.Time{}, used: map[step.BlockKey]bool{},
+		open: map[step.BlockKey]time.Time{}, drained: map[room.NodeID]int64{}}
 }
 
 // look checks what must hold after every step.
@@ -51,7 +58,7 @@ func (w *watch) look() {
 // books must balance on both sides at all times.
 func (w *watch) books(c sim.Contents) {
 	held := map[room.NodeID]room.Load{}
-	people := map[room.Name]int{}
+	people := map[room.Name]*seated{}
 	for key, b := range c.Blocks {
 		n, ok := c.Nodes[b.Node]
 		if ok && n.Generation == b.Generation {
@@ -60,7 +67,10 @@ func (w *watch) books(c sim.Contents) {
 				w.t.fail("%s is being ended with block %d of %s on it", n.ID, b.Index, b.Room)
 			}
 		}
-		people[b.Room] += len(b.Members)
+		if people[b.Room] == nil {
+			people[b.Room] = &seated{all: map[room.Key]int{}, stage: map[room.Key]int{}}
+		}
+		people[b.Room].add(b)
 		if len(b.Members) > b.Seats {
 			w.t.fail("block %d of %s has %d members on %d seats", b.Index, b.Room, len(b.Members), b.Seats)
 		}
@@ -72,6 +82,7 @@ func (w *watch) books(c sim.Contents) {
 		}
 	}
 	w.trees(c, held)
+	w.openings(c)
 	for _, n := range c.Nodes {
 		if sum := n.Available.Plus(held[n.ID]); sum != n.Capacity && n.State.Living() {
 			w.t.fail("%s: %v available and %v in blocks and pipes are not its capacity %v", n.ID, n.Available, held[n.ID], n.Capacity)
@@ -91,15 +102,10 @@ func (w *watch) books(c sim.Contents) {
 				w.t.fail("the directory of %s says %d seats for %ss of block %d, which has %d for %ss", r.Name, ref.Seats, ref.Role, ref.Index, b.Seats, b.Role)
 			}
 		}
-		if r.StageLeft() < 0 {
-			w.t.fail("%s: %d seats on stage are granted, its limit is %d", r.Name, r.GrantedTo(room.Publisher), r.Profile.MaxPublishers)
-		}
-		if r.SeatsLeft < 0 || r.SeatsLeft+r.Granted() != r.Profile.MaxParticipants {
+		if r.SeatsLeft+r.Granted() != r.Profile.MaxParticipants {
 			w.t.fail("%s: %d seats left and %d granted are not its limit %d", r.Name, r.SeatsLeft, r.Granted(), r.Profile.MaxParticipants)
 		}
-		if people[r.Name] >= r.Profile.MaxParticipants {
-			w.full[r.Name] = w.t.clock.now
-		}
+		w.limits(r, people[r.Name])
 	}
 }
 
@@ -124,6 +130,7 @@ func (w *watch) served(began time.Time) {
 				continue
 			}
 			if r, ok := c.Rooms[wait.Room]; ok && len(r.Blocks) > 0 {
+				w.seatIn(c, r, wait, began)
 				continue // its own nodes decide
 			}
 			for id, since := range w.free {
@@ -167,9 +174,8 @@ func (w *watch) terminated(m *machine, x control.Termination) {
 	if n == nil || n.dead || n.hung || n.cut || n.generation == 0 || n.lease <= w.t.clock.now {
 		return
 	}
-	for _, at := range n.places() {
-		s := n.seats[at]
-		if p := s.tab; p != nil && p.phase == joined && p.node == n && !w.superseded(p) {
+	for _, p := range n.tabs() {
+		if needs := p.node == n && p.phase != over || p.kept != nil && p.kept.node == n && p.phase != settling; needs && !w.superseded(p) {
 			w.t.fail("%s is ended (%s) with %s on it", m.id, x.Why, p.label)
 		}
 	}
@@ -179,7 +185,11 @@ func (w *watch) terminated(m *machine, x control.Termination) {
 // the control plane knows of a later session.
 func (w *watch) superseded(p *person) bool {
 	items, err := w.t.store.truth.Get(w.t.ctx(), true, step.ParticipantKey{Room: p.caller.Room, Key: p.caller.Key})
-	return err == nil && (len(items.Participants) == 0 || items.Participants[0].Session != p.session)
+	if err != nil || len(items.Participants) == 0 {
+		return err == nil
+	}
+	now := items.Participants[0].Session
+	return now != p.session && (p.kept == nil || now != p.kept.session)
 }
 
 // dead reports whether there are nodes without a lease.
@@ -210,7 +220,7 @@ func (w *watch) settled() {
 		for _, b := range c.Blocks {
 			for key, revision := range b.Members {
 				p := seated[place{string(b.Room), string(key)}]
-				if p == nil || room.Revision(p.revision) != revision {
+				if p == nil || room.Revision(p.holds()) != revision {
 					w.t.fail("block %d of %s holds a seat for %s with revision %d, who is not there", b.Index, b.Room, key, revision)
 				}
 			}

@@ -1,6 +1,10 @@
 package trial
 
-import "time"
+import (
+	"time"
+
+	"github.com/spillway-sfu/spillway/shared/control"
+)
 
 // mix hashes numbers into one (SplitMix64, Steele and others 2014).
 func mix(parts ...uint64) uint64 {
@@ -74,6 +78,17 @@ type weather struct {
 	vanish, takeover, giveUp, blocked float64
 	// Disturbances of nodes and of the gateway as a whole: how many in a world.
 	crashes, reboots, hangs, cuts, outages, droughts int
+	// How many a room takes on its stage (0: everybody), and which part of the
+	// people join as viewers.
+	stage   int
+	viewers float64
+	// What operators, customers and EC2 do, how often in a world.
+	promotes, demotes, mutes, removes, roomEnds, drains, spots, maintenances, reservations int
+	// The deployment's own settings.
+	spareSeats int
+	thrift     control.Thrift
+	// How long a node's token and its sockets last; 0: for good.
+	tokenLasts, socketLasts time.Duration
 }
 
 // forecast is the weather of a seed.
@@ -118,7 +133,44 @@ func forecast(seed uint64) weather {
 	if wide := (&dice{seed: mix(seed, name("wide"))}); wide.chance(0.6) {
 		w.nodesPerRoom = 2 + wide.below(8)
 	}
+	w.operated(&dice{seed: mix(seed, name("operated"))})
 	return w
+}
+
+// operated is what is done to a world on purpose.
+func (w *weather) operated(d *dice) {
+	count := func(p float64, most int) int {
+		if !d.chance(p) {
+			return 0
+		}
+		return 1 + d.below(most)
+	}
+	if d.chance(0.4) {
+		w.stage, w.viewers = 1+d.below(6), 0.3+0.6*d.unit()
+		w.promotes, w.demotes = count(0.8, 20), count(0.8, 10)
+	}
+	w.mutes, w.removes, w.roomEnds = count(0.2, 5), count(0.3, 6), count(0.15, 3)
+	w.drains, w.spots, w.maintenances = count(0.4, 4), count(0.35, 3), count(0.2, 2)
+	w.reservations = count(0.2, 3)
+	if d.chance(0.15) {
+		w.spareSeats = 1 + d.below(6)
+	}
+	switch x := d.unit(); {
+	case x < 0.35:
+		w.thrift = control.Eager
+	case x < 0.5:
+		w.thrift = control.Cautious
+	}
+	if w.thrift == control.Eager && d.chance(0.5) { // an evening in which little happens
+		w.people, w.nodeSeats, w.stays, w.arrivals = 6+d.below(14), 4+d.below(8), d.between(5*time.Minute, 15*time.Minute), 2*time.Minute
+		w.idleAfter = d.between(2*time.Minute, 4*time.Minute)
+	}
+	if d.chance(0.5) {
+		w.tokenLasts = d.between(24*time.Minute, 40*time.Minute)
+	}
+	if d.chance(0.3) {
+		w.socketLasts = d.between(2*time.Minute, 10*time.Minute)
+	}
 }
 
 // crowded reports whether a seed's world has very many people, and so needs more

@@ -18,6 +18,7 @@ func (w *watch) wrote(by *call, changes []control.Change) {
 			switch x := change.(type) {
 			case control.ClaimLoad:
 				w.placed(c, by, x)
+				w.grows(c, by, x.Node, "claims load")
 			case control.PutBlock:
 				key := step.BlockKey{Room: x.Block.Room, Index: x.Block.Index}
 				if w.used[key] {
@@ -25,6 +26,7 @@ func (w *watch) wrote(by *call, changes []control.Change) {
 				}
 				w.used[key] = true
 			case control.TakeSeat:
+				w.sitsOn(c, by, x)
 				if b := c.Blocks[step.BlockKey{Room: x.Room, Index: x.Index}]; b.Generation != x.Generation {
 					w.t.fail("%s sits %s down in a block of generation %d, having read one of %d", by.what, x.Key, b.Generation, x.Generation)
 				}
@@ -36,10 +38,19 @@ func (w *watch) wrote(by *call, changes []control.Change) {
 				if x.To == fleet.Lost {
 					w.lost(c, x.Node)
 				}
+				w.changes(c, by, x)
 			case control.PutWait, control.DeleteWait:
 				w.line(c)
 			}
 		})
+	}
+}
+
+// sitsOn: nobody sits down on a node that is drained.
+func (w *watch) sitsOn(c sim.Contents, by *call, x control.TakeSeat) {
+	b := c.Blocks[step.BlockKey{Room: x.Room, Index: x.Index}]
+	if c.Nodes[b.Node].Generation == b.Generation {
+		w.grows(c, by, b.Node, "seats "+string(x.Key))
 	}
 }
 
@@ -72,6 +83,9 @@ func (w *watch) line(c sim.Contents) {
 // launches: nothing is launched for people for whom one node that is coming
 // suffices, as long as they do not avoid any.
 func (w *watch) launches(c sim.Contents, l fleet.Launch) {
+	if w.t.set.SpareSeats > 0 || w.t.weather.reservations > 0 {
+		return // they are launched for as well
+	}
 	for _, wait := range c.Waits {
 		if len(wait.Avoid) > 0 {
 			return
