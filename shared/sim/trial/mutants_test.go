@@ -15,56 +15,61 @@ import (
 // patch replaces a text that occurs once in a file of shared.
 type patch struct{ file, old, new string }
 
+// mutant is a way to break the code, with patches that do it. world, if any, is one that is known to
+// notice, and is tried before the first hundreds.
+type mutant struct {
+	name    string
+	patches []patch
+	world   uint64
+}
+
 // mutants are ways to break the code under trial that the trials must notice.
 // The conditions of the memory store count as code: they are those that the
 // real store puts into its expressions.
-var mutants = []struct {
-	name    string
-	patches []patch
-}{
-	{"a block takes more members than seats", []patch{{"sim/changes.go", "!sits && len(b.Members) < b.Seats)", "!sits)"}}},
+var mutants = []mutant{
+	{"a block takes more members than seats", []patch{{"sim/changes.go", "!sits && len(b.Members) < b.Seats)", "!sits)"}}, 0},
 	{"load is returned twice", []patch{
 		{"control/grant.go", "changes = append(changes, ReturnLoad{id, v.Node.Generation, room.Load{}.Minus(load), now})",
-			"r := ReturnLoad{id, v.Node.Generation, room.Load{}.Minus(load), now}; changes = append(changes, r, r)"}}},
-	{"a room is written whatever its revision", []patch{{"sim/changes.go", "return s.rooms[c.Room.Name].Revision == c.If", "return true"}}},
-	{"a lease never ends", []patch{{"fleet/fleet.go", "return now.Before(v.LeaseEnds())", "return true"}}},
-	{"what is coming is not subtracted", []patch{{"control/launch.go", "s.Bins = append(s.Bins, l.Capacity)", "_ = l"}}},
+			"r := ReturnLoad{id, v.Node.Generation, room.Load{}.Minus(load), now}; changes = append(changes, r, r)"}}, 0},
+	{"a room is written whatever its revision", []patch{{"sim/changes.go", "return s.rooms[c.Room.Name].Revision == c.If", "return true"}}, 0},
+	{"a lease never ends", []patch{{"fleet/fleet.go", "return now.Before(v.LeaseEnds())", "return true"}}, 0},
+	{"what is coming is not subtracted", []patch{{"control/launch.go", "s.Bins = append(s.Bins, l.Capacity)", "_ = l"}}, 0},
 	{"a part of an inventory passes for all of it", []patch{
-		{"control/node.go", "if events.InventoryPart(string(key), inv.Parts) != inv.Part {", "if false {"}}},
+		{"control/node.go", "if events.InventoryPart(string(key), inv.Parts) != inv.Part {", "if false {"}}, 0},
 	{"load of an earlier life is returned to the present one", []patch{
 		{"control/grant.go", "if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {", "if v := s.node(b.Node); v != nil {"},
 		{"control/grant.go", "case v == nil || lives[id] != 0 && v.Node.Generation != lives[id]:", "case v == nil:"},
-		{"control/rehome.go", "if v := s.view(from); v != nil && v.Node.Generation == life {\n\t\tloads", "if v := s.view(from); v != nil {\n\t\tloads"}}},
-	{"launches are never given up", []patch{{"control/sweep.go", "case now.Sub(l.At) > fleet.LaunchTimeout:", "case false:"}}},
-	{"a conflict is taken for success", []patch{{"step/step.go", "if errors.Is(err, ErrConflict) && c.Optional {", "if errors.Is(err, ErrConflict) {"}}},
-	{"a node that lands does not take the place of its launch", []patch{{"control/node.go", "One(PutLaunch{landed, l.State}, PutNode{n, 0}", "One(PutNode{n, 0}"}}},
-	{"who waits is served on a node that it avoids", []patch{{"control/serve.go", "Avoid: w.Avoid, ", ""}}},
+		{"control/rehome.go", "if v := s.view(from); v != nil && v.Node.Generation == life {\n\t\tloads", "if v := s.view(from); v != nil {\n\t\tloads"}}, 0},
+	{"launches are never given up", []patch{{"control/sweep.go", "case now.Sub(l.At) > fleet.LaunchTimeout:", "case false:"}}, 0},
+	{"a conflict is taken for success", []patch{{"step/step.go", "if errors.Is(err, ErrConflict) && c.Optional {", "if errors.Is(err, ErrConflict) {"}}, 0},
+	{"a node that lands does not take the place of its launch", []patch{{"control/node.go", "One(PutLaunch{landed, l.State}, PutNode{n, 0}", "One(PutNode{n, 0}"}}, 0},
+	{"who waits is served on a node that it avoids", []patch{{"control/serve.go", "Avoid: w.Avoid, ", ""}}, 0},
 	{"nodes with people on them are ended", []patch{
 		{"control/sweep.go", "case n.Empty() && n.State.Takes() && len(s.Blocks) == 0 &&", "case n.State.Takes() &&"},
-		{"sim/changes.go", "n.State == c.From && (!c.IfEmpty || n.Empty())", "n.State == c.From"}}},
-	{"load is taken that is not there", []patch{{"sim/changes.go", "return ok && n.State.Takes() && c.Load.Fits(n.Available)", "return ok && n.State.Takes()"}}},
+		{"sim/changes.go", "n.State == c.From && (!c.IfEmpty || n.Empty())", "n.State == c.From"}}, 0},
+	{"load is taken that is not there", []patch{{"sim/changes.go", "return ok && n.State.Takes() && c.Load.Fits(n.Available)", "return ok && n.State.Takes()"}}, 0},
 	{"a blind sweep gives nodes up", []patch{
 		{"control/sweep.go", "case !s.Blind && s.silent(now):", "case s.silent(now):"},
-		{"control/sweep.go", "return silence > LostAfter && !stay || silence > CutOffAfter", "return silence > LostAfter"}}},
-	{"a hello lands after its launch expired", []patch{{"sim/changes.go", "return s.launches[launchKey(c.Launch)].State == c.If", "return true"}}},
-	{"a launch expires after its hello", []patch{{"sim/changes.go", "return ok && l.State == c.If", "return ok && l.ID != \"\""}}},
+		{"control/sweep.go", "return silence > LostAfter && !stay || silence > CutOffAfter", "return silence > LostAfter"}}, 0},
+	{"a hello lands after its launch expired", []patch{{"sim/changes.go", "return s.launches[launchKey(c.Launch)].State == c.If", "return true"}}, 0},
+	{"a launch expires after its hello", []patch{{"sim/changes.go", "return ok && l.State == c.If", "return ok && l.ID != \"\""}}, 0},
 	{"left of an earlier session frees the seat of the present one", []patch{
-		{"control/leave.go", "if p == nil || p.Revision != room.Revision(m.Revision) {", "if p == nil {"}}},
-	{"a seat is freed whatever its revision", []patch{{"sim/changes.go", "return sits && rev == c.Revision", "return sits && rev > 0"}}},
+		{"control/leave.go", "if p == nil || p.Revision != room.Revision(m.Revision) {", "if p == nil {"}}, 0},
+	{"a seat is freed whatever its revision", []patch{{"sim/changes.go", "return sits && rev == c.Revision", "return sits && rev > 0"}}, 0},
 	{"a seat is taken in a block of another generation", []patch{
 		{"sim/changes.go", "return ok && b.Generation == c.Generation && !b.Sealed && (sits", "return ok && !b.Sealed && (sits"},
-		{"room/room.go", "\n\t\tNextBlock: int(now.UnixMilli()),", ""}}},
-	{"a second socket's hello begins a generation", []patch{{"control/node.go", "case s.Node.Boot == m.Boot:", "case false:"}}},
-	{"a node that is given up is granted on", []patch{{"sim/changes.go", "return ok && n.State.Takes() && c.Load.Fits(n.Available)", "return ok && c.Load.Fits(n.Available)"}}},
-	{"an inventory speaks of sessions that began after it", []patch{{"control/node.go", "inv.TakenMs > 0 && at.Before(now)", "false && at.Before(now)"}}},
+		{"room/room.go", "\n\t\tNextBlock: int(now.UnixMilli()),", ""}}, 0},
+	{"a second socket's hello begins a generation", []patch{{"control/node.go", "case s.Node.Boot == m.Boot:", "case false:"}}, 0},
+	{"a node that is given up is granted on", []patch{{"sim/changes.go", "return ok && n.State.Takes() && c.Load.Fits(n.Available)", "return ok && c.Load.Fits(n.Available)"}}, 0},
+	{"an inventory speaks of sessions that began after it", []patch{{"control/node.go", "inv.TakenMs > 0 && at.Before(now)", "false && at.Before(now)"}}, 0},
 	{"who is served elsewhere stays where it was", []patch{
-		{"control/serve.go", "events.Head(events.ActionReady), ID: w.RequestID}}}, st.left...),", "events.Head(events.ActionReady), ID: w.RequestID}}}),"}}},
+		{"control/serve.go", "events.Head(events.ActionReady), ID: w.RequestID}}}, st.left...),", "events.Head(events.ActionReady), ID: w.RequestID}}}),"}}, 0},
 	{"a seat stays with a session that is over", []patch{
 		{"control/node.go", "late := there && room.Revision(at) < rev && settled", "late := false"},
-		{"control/node.go", "gone := !there || room.Revision(at) != rev", "gone := !there || room.Revision(at) > rev"}}},
-	{"two nodes that died apart are never given up", []patch{{"control/sweep.go", ".Abs() <= lapsesTogether", ".Abs() >= 0"}}},
-	{"two nodes that died together are never given up", []patch{{"control/sweep.go", "if now.Sub(of.LeaseEnds()) > doubtLasts {", "if false {"}}},
-	{"blocks of a lost node stay", []patch{{"control/sweep.go", "if len(s.Blocks) == 0 {\n\t\td.Choice, d.Why = \"end the node\", \"lost", "if true {\n\t\td.Choice, d.Why = \"end the node\", \"lost"}}},
+		{"control/node.go", "gone := !there || room.Revision(at) != rev", "gone := !there || room.Revision(at) > rev"}}, 0},
+	{"two nodes that died apart are never given up", []patch{{"control/sweep.go", ".Abs() <= lapsesTogether", ".Abs() >= 0"}}, 0},
+	{"two nodes that died together are never given up", []patch{{"control/sweep.go", "if now.Sub(of.LeaseEnds()) > doubtLasts {", "if false {"}}, 0},
+	{"blocks of a lost node stay", []patch{{"control/sweep.go", "if len(s.Blocks) == 0 {\n\t\td.Choice, d.Why = \"end the node\", \"lost", "if true {\n\t\td.Choice, d.Why = \"end the node\", \"lost"}}, 0},
 }
 
 // TestBrokenCodeIsCaught breaks the code in each way, plays the scenes, and runs

@@ -25,6 +25,19 @@ var Scenes = []Scene{
 	{"two sockets' hellos", 40, twoHellos},
 	{"a hello of the next life while the last one's people are there", 40, nextLife},
 	{"a seat in a block of a room that was made anew", 40, roomMadeAnew},
+	{"a part of an inventory that had to wait", 40, staleInventory},
+	{"a node is drained", 40, drained},
+	{"a spot instance is taken back", 40, func(t *trial) { takenBack(t, false) }},
+	{"a spot instance is taken back, and the event is lost", 40, func(t *trial) { takenBack(t, true) }},
+	{"the new home dies in a move", 40, moveDies},
+	{"a full stage", 40, stage},
+	{"somebody is put out", 40, putOut},
+	{"a room is ended", 40, ended},
+	{"a node is emptied for thrift", 4, emptied},
+	{"a node is not emptied of who has just come", 4, emptiedTooSoon},
+	{"a node outlives its token and its sockets", 40, longLife},
+	{"a room is announced", 40, announced},
+	{"who waits is told for how long", 40, toldHowLong},
 }
 
 // A function that dies after it has stored the participant leaves no seat; the
