@@ -190,6 +190,10 @@ func (m Member) validate() error {
 	)
 }
 
+func validAudience(viewers, here int) error {
+	return firstOf(inRange("viewers", int64(viewers), 0, maxSafe), inRange("viewersHere", int64(here), 0, maxSafe))
+}
+
 func validateMembers(members []Member) error {
 	for _, m := range members {
 		if err := m.validate(); err != nil {
@@ -199,17 +203,28 @@ func validateMembers(members []Member) error {
 	return nil
 }
 
+// MaxListedViewers is how many viewers a room may have for its roster to list
+// them. In a larger audience each is told of the publishers, of itself, and of how
+// many the others are.
+const MaxListedViewers = 100
+
 // Snapshot is the whole roster, in parts of at most [MaxChannel] bytes; it
 // includes the receiver itself. Seq is the number of the last [Delta] that it
 // contains. All parts of one snapshot have the same Seq.
+//
+// Viewers is how many viewers the room has, listed or not, and ViewersHere how
+// many of them are on the receiver's own node: who would come back with it if that
+// node were lost.
 type Snapshot struct {
 	Header
-	Seq     int64        `json:"seq"`
-	Part    int          `json:"part"`
-	Parts   int          `json:"parts"`
-	Room    string       `json:"room"`
-	Self    string       `json:"self"`
-	Members List[Member] `json:"members"`
+	Seq         int64        `json:"seq"`
+	Part        int          `json:"part"`
+	Parts       int          `json:"parts"`
+	Room        string       `json:"room"`
+	Self        string       `json:"self"`
+	Viewers     int          `json:"viewers,omitempty"`
+	ViewersHere int          `json:"viewersHere,omitempty"`
+	Members     List[Member] `json:"members"`
 }
 
 // Validate implements [Message].
@@ -223,6 +238,7 @@ func (s Snapshot) Validate() error {
 		inRange("part", int64(s.Part), 0, int64(s.Parts)-1),
 		bounded("room", s.Room, 1, MaxName),
 		bounded("self", s.Self, 1, MaxName),
+		validAudience(s.Viewers, s.ViewersHere),
 		validateMembers(s.Members),
 	)
 }
@@ -231,9 +247,11 @@ func (s Snapshot) Validate() error {
 // that have left. Seq grows by one with each.
 type Delta struct {
 	Header
-	Seq     int64    `json:"seq"`
-	Changed []Member `json:"changed,omitempty"`
-	Gone    []string `json:"gone,omitempty"`
+	Seq         int64    `json:"seq"`
+	Viewers     int      `json:"viewers,omitempty"`
+	ViewersHere int      `json:"viewersHere,omitempty"`
+	Changed     []Member `json:"changed,omitempty"`
+	Gone        []string `json:"gone,omitempty"`
 }
 
 // Validate implements [Message].
@@ -246,7 +264,7 @@ func (d Delta) Validate() error {
 			return err
 		}
 	}
-	return firstOf(positive("seq", d.Seq), validateMembers(d.Changed))
+	return firstOf(positive("seq", d.Seq), validAudience(d.Viewers, d.ViewersHere), validateMembers(d.Changed))
 }
 
 // Stream is what one receive stream carries.

@@ -8,6 +8,7 @@ export const ChannelLabel = "control";
 export const ChannelID = 0;
 export const PulseLabel = "pulse";
 export const PulseID = 1;
+export const MaxListedViewers = 100;
 export const DataLabel = "data";
 export const DataID = 2;
 export const LossyLabel = "lossy";
@@ -373,6 +374,8 @@ export interface Delta {
   action: "delta";
   v: typeof Version;
   seq: number;
+  viewers?: number;
+  viewersHere?: number;
   changed?: Member[];
   gone?: string[];
 }
@@ -432,6 +435,10 @@ export interface Pong {
  * Snapshot is the whole roster, in parts of at most MaxChannel bytes; it
  * includes the receiver itself. Seq is the number of the last Delta that it
  * contains. All parts of one snapshot have the same Seq.
+ *
+ * Viewers is how many viewers the room has, listed or not, and ViewersHere how
+ * many of them are on the receiver's own node: who would come back with it if that
+ * node were lost.
  */
 export interface Snapshot {
   action: "snapshot";
@@ -441,6 +448,8 @@ export interface Snapshot {
   parts: number;
   room: string;
   self: string;
+  viewers?: number;
+  viewersHere?: number;
   members: Member[];
 }
 

@@ -85,6 +85,10 @@ type Roster struct {
 	Complete bool     `json:"complete,omitempty"`
 	Members  []Member `json:"members,omitempty"`
 	Gone     []string `json:"gone,omitempty"`
+	// Viewers is how many viewers are on the sender's side of the pipe. Withheld says
+	// that they are too many to be among the members.
+	Viewers  int  `json:"viewers,omitempty"`
+	Withheld bool `json:"withheld,omitempty"`
 }
 
 // Publication names a publication of one session of a participant.

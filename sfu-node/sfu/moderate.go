@@ -66,6 +66,7 @@ func (r *Room) recast(p *Peer, role events.Role) {
 		}
 		if r.members[p.person.Identity] == p {
 			r.roll.change(p.person.Identity)
+			r.roll.renew(p) // it may be listed no more, but for itself
 		}
 	}
 	r.poke()

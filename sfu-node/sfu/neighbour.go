@@ -11,9 +11,6 @@ import (
 )
 
 const (
-	// keepLost is how long people whose node cannot be reached stay in the roster. If
-	// it has died they are back before, from elsewhere.
-	keepLost = 15 * time.Second
 	// membersAtOnce of 4 KB at the most stay within a pipe's frame.
 	membersAtOnce = 100
 
@@ -34,11 +31,17 @@ type neighbour struct {
 	loudest  map[string]bool
 	wants    map[uint32]*outflow // by number of the flow
 	orphans  bool                // some of them are of nothing that is listed
+	// viewers are on its side of the pipe; it withholds who some of them are.
+	viewers   int
+	withholds bool
 
 	// What it has been told.
 	told        map[string]bool // of whom
 	news        map[string]bool // of whom to tell
 	fresh       bool            // nothing yet
+	withheld    bool            // not who its viewers are: there are too many on this side
+	toldViewers int
+	counted     time.Duration // when that was
 	toldSpeaks  []events.Speaker
 	toldLoudest []string
 	toldFlows   map[*publication][layer.Count]layer.Flow
@@ -126,6 +129,7 @@ func (r *Room) part(n *neighbour) {
 
 // forgetAll forgets everybody whom a neighbour has told of.
 func (r *Room) forgetAll(n *neighbour) {
+	n.viewers, n.withholds = 0, false
 	for _, identity := range slices.Sorted(maps.Keys(r.remotes)) {
 		r.unhear(n, identity)
 	}
@@ -142,7 +146,7 @@ func (r *Room) take(l *pipe.Link, m pipe.Message) {
 	switch m := m.(type) {
 	case pipe.Open:
 		n.open, n.fresh = true, true
-		n.told, n.news = map[string]bool{}, map[string]bool{}
+		n.told, n.news, n.withheld = map[string]bool{}, map[string]bool{}, false
 		for identity := range r.members {
 			n.news[identity] = true
 		}
@@ -175,6 +179,7 @@ func (r *Room) take(l *pipe.Link, m pipe.Message) {
 }
 
 func (r *Room) onRoster(n *neighbour, m pipe.Roster) {
+	n.viewers, n.withholds = max(0, m.Viewers), m.Withheld
 	if m.Fresh {
 		n.seen, n.current = map[string]bool{}, true
 	}
@@ -235,10 +240,10 @@ func (r *Room) lookAround(now time.Duration) {
 			}
 		}
 		switch {
-		case n.link == nil && now-n.lost > keepLost:
+		case n.link == nil && now-n.lost > r.sfu.cfg.KeepLost:
 			r.forgetAll(n)
 		case n.link != nil && n.open:
-			r.tellRoster(n)
+			r.tellRoster(n, now)
 			r.tellSpeaking(n)
 			r.tellLayers(n)
 			r.tellClocks(n, now)
@@ -251,11 +256,15 @@ func (r *Room) lookAround(now time.Duration) {
 }
 
 // tellRoster tells a neighbour of those who have changed.
-func (r *Room) tellRoster(n *neighbour) {
-	if len(n.news) == 0 && !n.fresh {
+func (r *Room) tellRoster(n *neighbour, now time.Duration) {
+	viewers := r.viewersFor(n)
+	recount := viewers != n.toldViewers && now-n.counted >= rosterEvery
+	if len(n.news) == 0 && !n.fresh && !recount {
 		return
 	}
-	m := pipe.Roster{Room: r.name, Fresh: n.fresh}
+	part := pipe.Roster{Room: r.name, Viewers: viewers, Withheld: n.withheld}
+	m := part
+	m.Fresh = n.fresh
 	for _, identity := range slices.Sorted(maps.Keys(n.news)) {
 		word, ok := r.wordFor(n, identity)
 		switch {
@@ -268,12 +277,13 @@ func (r *Room) tellRoster(n *neighbour) {
 		}
 		if len(m.Members)+len(m.Gone) >= membersAtOnce {
 			n.link.Tell(m)
-			m = pipe.Roster{Room: r.name}
+			m = part
 		}
 	}
 	m.Complete = n.fresh
-	if m.Complete || len(m.Members)+len(m.Gone) > 0 {
+	if m.Complete || recount || len(m.Members)+len(m.Gone) > 0 {
 		n.link.Tell(m)
+		n.toldViewers, n.counted = viewers, now
 	}
 	n.fresh = false
 	clear(n.news)

@@ -19,13 +19,13 @@ type spread struct {
 	roads map[[2]int]*pipetest.Road // instead of straight ways
 }
 
-func newSpread(t *testing.T, nodes int) *spread {
+func newSpread(t *testing.T, nodes int, change ...func(*Config)) *spread {
 	s := &spread{t: t}
 	for i := range nodes {
-		s.nodes = append(s.nodes, newWorld(t, func(c *Config) {
+		s.nodes = append(s.nodes, newWorld(t, append(change, func(c *Config) {
 			c.Node = fmt.Sprintf("node-%d", i+1)
 			c.Pipes = true
-		}))
+		})...))
 	}
 	return s
 }

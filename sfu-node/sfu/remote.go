@@ -293,7 +293,7 @@ func (r *Room) wordFor(n *neighbour, identity string) (pipe.Member, bool) {
 			}
 		}
 	}
-	if said.Revision == 0 {
+	if said.Revision == 0 || n.withheld && said.Role == events.Viewer {
 		return said, false
 	}
 	said.Path = append(slices.Clone(said.Path), r.sfu.cfg.Node)

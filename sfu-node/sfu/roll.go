@@ -14,12 +14,19 @@ type roll struct {
 	changed map[string]bool // identities, not told yet
 	gone    map[string]bool
 	news    map[string]bool // identities of which other nodes have not been told yet
+	listed  map[string]bool // identities that the roster has, as last told
+	anew    map[*Peer]bool  // who is to get the whole roster instead of what changed
+	renewed bool            // everybody is
 	flushed time.Duration
 	ever    bool
+
+	// What was last told of the audience, and when that was.
+	viewers, here int
+	counted       time.Duration
 }
 
 func newRoll() roll {
-	return roll{changed: map[string]bool{}, gone: map[string]bool{}, news: map[string]bool{}}
+	return roll{changed: map[string]bool{}, gone: map[string]bool{}, news: map[string]bool{}, listed: map[string]bool{}}
 }
 
 // change notes that a member is new or different.
@@ -34,60 +41,123 @@ func (r *roll) remove(identity string) {
 	delete(r.changed, identity)
 }
 
-func (r *roll) dirty() bool { return len(r.changed)+len(r.gone) > 0 }
+// turnOver makes everybody get the whole roster next.
+func (r *roll) turnOver() { r.renewed = true }
 
-// due reports whether changes are to be told now: the first at once, those that
-// follow it together.
-func (r *roll) due(now time.Duration) bool {
-	return r.dirty() && (!r.ever || now-r.flushed >= rosterEvery)
+// renew makes one member get the whole roster next.
+func (r *roll) renew(p *Peer) {
+	if r.anew == nil {
+		r.anew = map[*Peer]bool{}
+	}
+	r.anew[p] = true
 }
 
-// flush returns the changes as encoded messages of at most MaxChannel bytes.
+func (r *roll) dirty() bool { return r.renewed || len(r.changed)+len(r.gone) > 0 }
+
+// due reports whether changes are to be told now: the first at once, those that
+// follow it together, and what only the number of viewers is about less often.
+func (r *roll) due(a audience, now time.Duration) bool {
+	return r.dirty() && (!r.ever || now-r.flushed >= rosterEvery) || r.recount(a, now)
+}
+
+// recount reports whether the number of viewers is to be told by itself.
+func (r *roll) recount(a audience, now time.Duration) bool {
+	return (a.all != r.viewers || a.here != r.here) && now-r.counted >= countEvery
+}
+
+// flush returns the changes as encoded messages of at most MaxChannel bytes: none
+// where everybody gets the whole roster.
 func (r *roll) flush(room *Room, now time.Duration) [][]byte {
 	r.flushed, r.ever = now, true
+	a := room.audience
+	if r.renewed {
+		r.renewed = false
+		clear(r.changed)
+		clear(r.gone)
+		r.listed = room.listing()
+		r.noteCount(a, now)
+		return nil
+	}
 	var members []events.Member
 	for _, identity := range slices.Sorted(maps.Keys(r.changed)) {
-		if m, ok := room.memberOf(identity); ok {
+		if m, ok := room.memberOf(identity); ok && room.shows(m.Role) {
 			members = append(members, m)
+			r.listed[identity] = true
+		} else {
+			r.gone[identity] = true
 		}
 	}
+	maps.DeleteFunc(r.gone, func(identity string, _ bool) bool { return !r.listed[identity] })
 	gone := slices.Sorted(maps.Keys(r.gone))
+	for _, identity := range gone {
+		delete(r.listed, identity)
+	}
+	recount := r.recount(a, now)
 	clear(r.changed)
 	clear(r.gone)
 	var messages [][]byte
 	for _, part := range parts(members) {
-		messages = append(messages, r.delta(part, nil))
+		messages = append(messages, r.delta(a, part, nil))
 	}
 	for part := range slices.Chunk(gone, goneAtOnce) {
-		messages = append(messages, r.delta(nil, part))
+		messages = append(messages, r.delta(a, nil, part))
+	}
+	if recount && len(messages) == 0 {
+		messages = append(messages, r.delta(a, nil, nil))
+	}
+	if len(messages) > 0 {
+		r.noteCount(a, now)
 	}
 	return messages
+}
+
+func (r *roll) noteCount(a audience, now time.Duration) {
+	r.viewers, r.here, r.counted = a.all, a.here, now
 }
 
 // goneAtOnce identities of MaxName bytes, escaped, stay within MaxChannel.
 const goneAtOnce = 40
 
-func (r *roll) delta(changed []events.Member, gone []string) []byte {
+func (r *roll) delta(a audience, changed []events.Member, gone []string) []byte {
 	r.seq++
-	return encode(events.Delta{Header: events.Head(events.ActionDelta), Seq: r.seq, Changed: changed, Gone: gone})
+	return encode(events.Delta{Header: events.Head(events.ActionDelta), Seq: r.seq, Viewers: a.all, ViewersHere: a.here, Changed: changed, Gone: gone})
 }
 
-// snapshot returns the whole roster as encoded messages. Changes not told yet
+// listing is whom the roster lists.
+func (r *Room) listing() map[string]bool {
+	listed := map[string]bool{}
+	for identity := range r.members {
+		listed[identity] = true
+	}
+	for identity := range r.remotes {
+		listed[identity] = true
+	}
+	maps.DeleteFunc(listed, func(identity string, _ bool) bool { return !r.shows(r.roleOf(identity)) })
+	return listed
+}
+
+// snapshot returns the whole roster of one member as encoded messages: who is
+// listed, and itself. Changes not told yet
 // are in it, and will be told again: they are states, not differences.
 func (r *roll) snapshot(room *Room, self string) [][]byte {
-	members := make([]events.Member, 0, len(room.arrivals))
-	for _, p := range room.arrivals {
-		if room.members[p.person.Identity] == p {
-			m, _ := room.memberOf(p.person.Identity)
-			members = append(members, m)
-		}
-	}
-	for _, identity := range slices.Sorted(maps.Keys(room.remotes)) {
-		if room.members[identity] == nil {
+	var members []events.Member
+	add := func(identity string) {
+		if room.shows(room.roleOf(identity)) || identity == self {
 			m, _ := room.memberOf(identity)
 			members = append(members, m)
 		}
 	}
+	for _, p := range room.arrivals {
+		if room.members[p.person.Identity] == p {
+			add(p.person.Identity)
+		}
+	}
+	for _, identity := range slices.Sorted(maps.Keys(room.remotes)) {
+		if room.members[identity] == nil {
+			add(identity)
+		}
+	}
+	a := room.audience
 	split := parts(members)
 	if len(split) == 0 {
 		split = [][]events.Member{{}}
@@ -96,7 +166,7 @@ func (r *roll) snapshot(room *Room, self string) [][]byte {
 	for i, part := range split {
 		messages = append(messages, encode(events.Snapshot{
 			Header: events.Head(events.ActionSnapshot), Seq: r.seq, Part: i, Parts: len(split),
-			Room: room.name, Self: self, Members: part,
+			Room: room.name, Self: self, Viewers: a.all, ViewersHere: a.here, Members: part,
 		}))
 	}
 	return messages

@@ -14,7 +14,7 @@ import (
 
 // crowd makes a room of n members without connections.
 func crowd(n int, name func(int) string) *Room {
-	s := &SFU{cfg: Config{Node: "node-1"}, epoch: time.Now()}
+	s := &SFU{cfg: Config{Node: "node-1", ListedViewers: events.MaxListedViewers}, epoch: time.Now()}
 	r := &Room{sfu: s, name: "room", members: map[string]*Peer{}, roll: newRoll()}
 	for i := range n {
 		p := newPeer(s, events.Offer{Person: events.Person{Identity: name(i), Name: strings.Repeat("n", i%events.MaxName), Role: events.Publisher,
@@ -73,9 +73,12 @@ func TestDeltas(t *testing.T) {
 		r.roll.change(name(i))
 	}
 	for i := range 150 {
-		r.roll.remove(fmt.Sprintf("gone-%s-%d", strings.Repeat("\"", 100), i))
+		name := fmt.Sprintf("gone-%s-%d", strings.Repeat("\"", 100), i)
+		r.roll.listed[name] = true
+		r.roll.remove(name)
 	}
-	if !r.roll.due(0) {
+	r.roll.remove("nobody has been told of this one")
+	if !r.roll.due(r.audience, 0) {
 		t.Fatal("the first change is not due at once")
 	}
 	changed, gone := 0, 0
@@ -98,10 +101,10 @@ func TestDeltas(t *testing.T) {
 		t.Error("told changes are told again")
 	}
 	r.roll.change(name(1))
-	if r.roll.due(rosterEvery - 1) {
+	if r.roll.due(r.audience, rosterEvery-1) {
 		t.Error("a change is told at once though another was just told")
 	}
-	if !r.roll.due(rosterEvery) {
+	if !r.roll.due(r.audience, rosterEvery) {
 		t.Error("a change is not told in time")
 	}
 	r.roll.remove(name(1))

@@ -46,7 +46,8 @@ type Room struct {
 	listed   []*publication   // in order of listing
 	listings int64
 
-	roll roll
+	roll     roll
+	audience audience
 	// What follows is of rooms that spread over several nodes; see remote.go.
 	neighbours map[string]*neighbour // by node
 	remotes    map[string]*remote    // by identity
@@ -114,9 +115,10 @@ func (r *Room) look() {
 	now := r.sfu.now()
 	r.listen(now)
 	r.inherit(now)
+	r.takeStock()
 	r.lookAround(now)
-	if r.roll.due(now) {
-		r.tell(r.roll.flush(r, now)...)
+	if r.roll.due(r.audience, now) {
+		r.tellMembers(now)
 	}
 	// A stream map names only people whom the receiver knows of: it waits for
 	// the roster.
@@ -172,6 +174,7 @@ func (r *Room) join(p *Peer) {
 	r.members[p.person.Identity] = p
 	r.arrivals = append(r.arrivals, p)
 	r.roll.change(p.person.Identity)
+	r.count()
 	r.snapshot(p)
 	// It knows everybody now, so its streams need not wait for the others to hear
 	// of it.

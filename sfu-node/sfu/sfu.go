@@ -64,9 +64,16 @@ type Config struct {
 	// system cannot do better.
 	Plain bool
 
+	// ListedViewers is up to how many viewers of a room are listed in its roster;
+	// [events.MaxListedViewers] unless it is set.
+	ListedViewers int
+
 	ConnectWithin time.Duration // 15 s: from answer to an open data channel
 	QuietAfter    time.Duration // 5 s without a sign of life: no more video
 	GoneAfter     time.Duration // 30 s without a sign of life: disconnected
+	// KeepLost is how long people whose node cannot be reached stay in the roster, 15
+	// s: if it has died they are back before, from elsewhere.
+	KeepLost time.Duration
 }
 
 // Departure tells who left and why.
@@ -118,6 +125,8 @@ func New(cfg Config) (*SFU, error) {
 			return nil, errors.New("sfu: media addresses are of both IPv4 and IPv6")
 		}
 	}
+	setDefault(&cfg.ListedViewers, events.MaxListedViewers)
+	setDefault(&cfg.KeepLost, 15*time.Second)
 	setDefault(&cfg.ConnectWithin, 15*time.Second)
 	setDefault(&cfg.QuietAfter, 5*time.Second)
 	setDefault(&cfg.GoneAfter, 30*time.Second)
@@ -150,7 +159,7 @@ func New(cfg Config) (*SFU, error) {
 	return s, nil
 }
 
-func setDefault(d *time.Duration, to time.Duration) {
+func setDefault[N time.Duration | int](d *N, to N) {
 	if *d <= 0 {
 		*d = to
 	}
