@@ -56,16 +56,16 @@ function Meeting({ call }: { call: Call }) {
   const latest = view.chat.at(-1)?.n ?? 0;
   useEffect(() => { if (panel === "chat") setRead(latest); }, [panel, latest]);
   const close = () => setPanel(undefined);
-  const watching = [...room.remoteParticipants.values()].filter((p) => p.role === "viewer").length;
-  const people = room.remoteParticipants.size + 1;
+  const watching = room.viewerCount;
+  const people = watching + [room.localParticipant, ...room.remoteParticipants.values()].filter((p) => p.role === "publisher").length;
   const heard = [...room.remoteParticipants.values()].some((p) => p.isMicrophoneEnabled);
   return (
     <div class="page meeting">
       <header class="bar">
         <Brand />
         <h1>{view.choice?.room ?? room.name}</h1>
-        <span class="count" title={watching > 0 ? `${watching} only watching` : undefined}>
-          <PeopleIcon /><span>{people}</span><span class="visually-hidden"> people in the room</span>
+        <span class="count" title={watching > 0 ? `${watching.toLocaleString("en")} only watching` : undefined}>
+          <PeopleIcon /><span data-people={people}>{people.toLocaleString("en")}</span><span class="visually-hidden"> people in the room</span>
         </span>
       </header>
       {view.state === "reconnecting" && (

@@ -60,8 +60,8 @@ export class Call {
     for (const event of Object.values(RoomEvent)) this.room.on(event, () => this.#changed());
     this.room.on(RoomEvent.ConnectionStateChanged, (state) => this.#set({ state, error: this.room.error }));
     this.room.on(RoomEvent.Disconnected, (reason) => this.#set({ reason }));
-    this.room.on(RoomEvent.DataReceived, (payload, participant, topic) => {
-      if (topic === chatTopic) this.#say(participant?.name ?? "Somebody", new TextDecoder().decode(payload));
+    this.room.on(RoomEvent.DataReceived, (payload, participant, topic, identity) => {
+      if (topic === chatTopic) this.#say(participant?.name ?? identity, new TextDecoder().decode(payload));
     });
     this.room.on(RoomEvent.MediaDevicesError, (error, source) => {
       if (source === "camera" || source === "microphone") this.#notice(mediaNotice(error.code, source));

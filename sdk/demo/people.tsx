@@ -9,14 +9,19 @@ export function People({ call, onClose }: { call: Call; onClose: () => void }) {
   const { room, view } = call;
   const everybody = [room.localParticipant, ...room.remoteParticipants.values()];
   const group = (role: Role) => everybody.filter((p) => (p.role ?? "viewer") === role);
+  // Of very many who watch nobody is told who they are.
+  const unlisted = { publisher: 0, viewer: room.viewerCount - group("viewer").length };
   const admin = view.choice?.admin ?? false;
   return (
     <aside class="drawer people" aria-label="People">
       <header><h2>People</h2><button type="button" class="plain" aria-label="Close" onClick={onClose}><CloseIcon /></button></header>
-      {([["publisher", "On stage"], ["viewer", "Watching"]] as const).map(([role, title]) => group(role).length > 0 && (
+      {([["publisher", "On stage"], ["viewer", "Watching"]] as const).map(([role, title]) => group(role).length + unlisted[role] > 0 && (
         <section key={role} aria-label={title}>
-          <h3>{title}, {group(role).length}</h3>
-          <ul>{group(role).map((p) => <Person key={p.identity} call={call} participant={p} role={role} admin={admin} />)}</ul>
+          <h3>{title}, {(group(role).length + unlisted[role]).toLocaleString("en")}</h3>
+          <ul>
+            {group(role).map((p) => <Person key={p.identity} call={call} participant={p} role={role} admin={admin} />)}
+            {unlisted[role] > 0 && <li class="unlisted">{group(role).length > 0 && "and "}{unlisted[role].toLocaleString("en")} others</li>}
+          </ul>
         </section>
       ))}
       {admin && (

@@ -25,7 +25,8 @@ export function Stage({ call }: { call: Call }) {
   const style = tileStyle(size, gap, order.length);
   const rects: Rect[] = focus ? arrangeFocus(order.length - 1, size, style) : arrange(order.length, size, style);
   const nowhere: Rect = { x: 0, y: 0, width: 0, height: 0 };
-  const alone = call.room.remoteParticipants.size === 0;
+  const self = call.room.localParticipant.role === "viewer" ? 1 : 0;
+  const alone = call.room.remoteParticipants.size === 0 && call.room.viewerCount <= self;
   return (
     <div class="stage">
       <div class="tiles" ref={ref}>

@@ -369,6 +369,19 @@ describe("when something goes wrong", () => {
     });
   });
 
+  test("a large audience is a number", async () => {
+    await withPage(join, async (page) => {
+      await untilState(page, "joined");
+      await page.evaluate(() => window.fake.watch(1204));
+      const others = await page.evaluate(() => window.room.remoteParticipants.size);
+      await page.locator(`[data-people="${1204 + others + 1}"]`).waitFor();
+      await page.getByRole("button", { name: "People" }).click();
+      await page.getByText("Watching, 1,204").waitFor();
+      await page.getByText("1,204 others").waitFor();
+      await screenshot(page, "audience");
+    });
+  });
+
   test("leaving says goodbye and closes the devices", async () => {
     await withPage(join, async (page) => {
       await untilState(page, "joined");

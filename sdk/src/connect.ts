@@ -1,4 +1,5 @@
-import { Room, type ConnectOptions, type RoomOptions } from "./room.js";
+import type { ConnectOptions, RoomOptions } from "./options.js";
+import { Room } from "./room.js";
 import type { TokenSource } from "./token.js";
 
 /** Makes a room and joins it: see {@link Room.connect}. */

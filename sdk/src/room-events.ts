@@ -34,6 +34,7 @@ export const RoomEvent = {
   ParticipantConnected: "participantConnected",
   ParticipantDisconnected: "participantDisconnected",
   ParticipantChanged: "participantChanged",
+  ViewerCountChanged: "viewerCountChanged",
   TrackPublished: "trackPublished",
   TrackUnpublished: "trackUnpublished",
   TrackSubscribed: "trackSubscribed",
@@ -69,6 +70,8 @@ export interface RoomEvents {
   participantDisconnected: [participant: RemoteParticipant];
   /** Somebody's name, metadata or role is another now; also one's own. */
   participantChanged: [participant: Participant];
+  /** The room has so many viewers now. Of many nobody is told who they are: they count as gone, and come when they are few again. */
+  viewerCountChanged: [viewers: number];
   /** Somebody offers a track. */
   trackPublished: [publication: RemoteTrackPublication, participant: RemoteParticipant];
   /** Somebody offers a track no more. */
@@ -91,8 +94,8 @@ export interface RoomEvents {
   activeSpeakersChanged: [speakers: readonly Participant[]];
   /** Whether the browser lets sound be heard; if not, call startAudio() from a click. */
   audioPlaybackStatusChanged: [canPlay: boolean];
-  /** Somebody sent data; undefined is somebody who has left meanwhile. */
-  dataReceived: [payload: Uint8Array, participant: RemoteParticipant | undefined, topic: string];
+  /** Somebody sent data; undefined is somebody who has left meanwhile, or one of very many viewers: the identity is always there. */
+  dataReceived: [payload: Uint8Array, participant: RemoteParticipant | undefined, topic: string, identity: string];
   /** A device went away, or what it gives cannot be sent. */
   mediaDevicesError: [error: SpillwayError, source: Source];
 }

@@ -1,49 +1,21 @@
 import { Admin } from "./admin.js";
-import type { AudioCaptureOptions, VideoCaptureOptions } from "./capture.js";
 import { decode } from "./data.js";
 import { Emitter } from "./emitter.js";
 import { Engine } from "./engine.js";
 import { SpillwayError } from "./errors.js";
-import { MaxAudioStreams, MaxVideoStreams, Version, type Member, type Role, type Speaker, type ToSDK } from "./events.js";
+import { MaxAudioStreams, MaxVideoStreams, Version, type Member, type Speaker, type ToSDK } from "./events.js";
 import { LocalParticipant } from "./local.js";
+import type { ConnectOptions, RoomOptions } from "./options.js";
 import type { Peer } from "./peer.js";
 import type { Participant } from "./publication.js";
 import { Requests } from "./requests.js";
 import { Reception, type Owned } from "./reception.js";
 import { RemoteParticipant } from "./remote.js";
 import { shown, type ConnectionState, type RoomEvents, type WaitInfo } from "./room-events.js";
-import { compareRosters, emptyRoster, mergeRosters, takeDelta, takeSnapshot, type Roster } from "./roster.js";
+import { compareRosters, emptyRoster, mergeRosters, neighbours, takeDelta, takeSnapshot, viewersOf, type Roster } from "./roster.js";
 import type { State } from "./session.js";
 import { summarise, type RoomStats, type Sample } from "./stats.js";
 import type { TokenSource } from "./token.js";
-
-/** How a room behaves. */
-export interface RoomOptions {
-  /** What to be; by default whatever the token allows. */
-  role?: Role;
-  /** How many people can be heard at a time; 3, at most 16. */
-  audioStreams?: number;
-  /** How many videos can be seen at a time; 9, at most 49. */
-  videoStreams?: number;
-  /** Video codecs that may be used, preferred ones first; VP8 always may. */
-  videoCodecs?: readonly string[];
-  /** How the camera is opened unless a call says otherwise. */
-  videoCapture?: VideoCaptureOptions;
-  /** How the microphone is opened unless a call says otherwise. */
-  audioCapture?: AudioCaptureOptions;
-  /** Whether the room plays the sound it receives; true. */
-  playAudio?: boolean;
-  /** Whether closing the page leaves the room; true. */
-  leaveOnPageHide?: boolean;
-  /** Takes what a developer may want to know of; console.debug. */
-  log?: (text: string) => void;
-}
-
-/** How one call of connect() behaves. */
-export interface ConnectOptions {
-  /** Gives up, rejecting with code `aborted`. */
-  signal?: AbortSignal;
-}
 
 /** Events of the page after which the network may be another one. */
 const networkEvents = ["online", "offline", "pageshow"] as const;
@@ -118,6 +90,11 @@ export class Room extends Emitter<RoomEvents> {
   /** The room's name; empty until it is joined. */
   get name(): string {
     return this.#roster.room;
+  }
+
+  /** How many viewers there are, oneself included. Of many, {@link remoteParticipants} has none. */
+  get viewerCount(): number {
+    return viewersOf(this.#roster);
   }
 
   /** The node that carries oneself; empty when there is none. */
@@ -284,7 +261,7 @@ export class Room extends Emitter<RoomEvents> {
         return peer === this.#engine.peer ? this.#setSpeakers(message.speakers) : undefined;
       case "layers": return this.localParticipant.limit(message.sources, peer);
       case "mute": return this.localParticipant.beMuted(message.sources);
-      case "data": return this.emit("dataReceived", decode(message.payload), this.#people.get(message.from), message.topic ?? "");
+      case "data": return this.emit("dataReceived", decode(message.payload), this.#people.get(message.from), message.topic ?? "", message.from);
       case "moderated":
         return void this.#requests.answer(message);
       case "error":
@@ -307,6 +284,7 @@ export class Room extends Emitter<RoomEvents> {
     for (const member of joined) this.#add(member);
     for (const { before: old, after } of changed) this.#change(old, after);
     this.#reception.reconcile();
+    if (viewersOf(roster) !== viewersOf(before)) this.emit("viewerCountChanged", viewersOf(roster));
   }
 
   #becomeSelf(self: Member, before: Member | undefined): void {
@@ -377,10 +355,8 @@ export class Room extends Emitter<RoomEvents> {
 
   /** The stage comes back first, so that there is something to see for the others. */
   #crowd(): { crowd: number; ahead: number } {
-    const members = [...this.#roster.members.values()];
-    const stage = members.filter((m) => m.role === "publisher").length;
-    if (this.localParticipant.role !== "viewer") return { crowd: stage, ahead: 0 };
-    return { crowd: members.length - stage, ahead: stage };
+    const { stage, viewers } = neighbours(this.#roster);
+    return this.localParticipant.role === "viewer" ? { crowd: viewers, ahead: stage } : { crowd: stage, ahead: 0 };
   }
 
   #clear(): void {

@@ -6,7 +6,10 @@ export interface Roster {
   readonly seq: number;
   readonly room: string;
   readonly self: string;
-  /** Everybody, oneself included, by identity, in the order in which they joined. */
+  /** How many viewers there are, and how many of them are on one's own node. */
+  readonly viewers: number;
+  readonly viewersHere: number;
+  /** Everybody who is listed, oneself included, by identity, in the order in which they joined. */
   readonly members: ReadonlyMap<string, Member>;
   /** The snapshot that is arriving, if one is. */
   readonly arriving: Arriving | undefined;
@@ -23,7 +26,7 @@ interface Arriving {
 
 /** The roster before anything is known. */
 export const emptyRoster: Roster = {
-  seq: -1, room: "", self: "", members: new Map(), arriving: undefined, gap: false,
+  seq: -1, room: "", self: "", viewers: 0, viewersHere: 0, members: new Map(), arriving: undefined, gap: false,
 };
 
 /** A new roster, and whether the node must now be asked for the whole snapshot. */
@@ -43,7 +46,8 @@ export function takeSnapshot(roster: Roster, part: Snapshot): Taken {
   const members = [...parts.values()].sort((a, b) => a.part - b.part).flatMap((p) => p.members);
   let whole: Taken = {
     roster: {
-      seq: part.seq, room: part.room, self: part.self, members: ordered(members), arriving: undefined, gap: false,
+      seq: part.seq, room: part.room, self: part.self, viewers: part.viewers ?? 0, viewersHere: part.viewersHere ?? 0,
+      members: ordered(members), arriving: undefined, gap: false,
     },
     resync: false,
   };
@@ -65,13 +69,28 @@ export function takeDelta(roster: Roster, delta: Delta): Taken {
   const members = new Map(roster.members);
   for (const identity of delta.gone ?? []) members.delete(identity);
   for (const member of delta.changed ?? []) members.set(member.identity, member);
-  return { roster: { ...roster, seq: delta.seq, members: ordered([...members.values()]) }, resync: false };
+  const { seq, viewers = 0, viewersHere = 0 } = delta;
+  return { roster: { ...roster, seq, viewers, viewersHere, members: ordered([...members.values()]) }, resync: false };
 }
 
 function ordered(members: Member[]): Map<string, Member> {
   const byAge = members.sort((a, b) => a.joinedMs - b.joinedMs || (a.identity < b.identity ? -1 : 1));
   return new Map(byAge.map((m) => [m.identity, m]));
 }
+
+/** How many viewers a room has. */
+export function viewersOf(roster: Roster): number {
+  return Math.max(roster.viewers, watching(roster).length);
+}
+
+/** How many people share one's own node: who is lost together comes back together. */
+export function neighbours(roster: Roster): { stage: number; viewers: number } {
+  const node = roster.members.get(roster.self)?.node;
+  const stage = [...roster.members.values()].filter((m) => m.role === "publisher" && m.node === node).length;
+  return { stage, viewers: Math.max(roster.viewersHere, watching(roster).filter((m) => m.node === node).length) };
+}
+
+const watching = (roster: Roster) => [...roster.members.values()].filter((m) => m.role === "viewer");
 
 /** What changed between two rosters, as people see it: oneself left out. */
 export interface RosterChanges {

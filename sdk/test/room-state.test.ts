@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Delta, Member, Snapshot, Stream } from "../src/events.js";
-import { compareRosters, emptyRoster, mergeRosters, takeDelta, takeSnapshot, type Roster } from "../src/roster.js";
+import { compareRosters, emptyRoster, mergeRosters, neighbours, takeDelta, takeSnapshot, viewersOf, type Roster } from "../src/roster.js";
 import { emptyStreamMap, isReached, takeStreams } from "../src/streams.js";
 
 const v = 1 as const;
@@ -38,6 +38,15 @@ describe("roster", () => {
     assert.equal(merged.members.get("bob")?.node, "n-2");
     assert.equal(mergeRosters([whole]), whole);
     assert.equal(mergeRosters([]), emptyRoster);
+  });
+  test("viewers who are too many to be listed are counted", () => {
+    const many = takeSnapshot(emptyRoster, { ...snapshot(4, [member("me", 3, { role: "viewer" }), member("ada")]), viewers: 1204, viewersHere: 93 }).roster;
+    assert.deepEqual([viewersOf(many), neighbours(many)], [1204, { stage: 1, viewers: 93 }]);
+    const more = takeDelta(many, { action: "delta", v, seq: 5, viewers: 1210, viewersHere: 94 }).roster;
+    assert.deepEqual([viewersOf(more), neighbours(more).viewers, names(more)], [1210, 94, ["ada", "me"]]);
+    // A node that does not count lists everybody.
+    const listed = takeSnapshot(emptyRoster, snapshot(1, [member("me"), member("bob", 2, { role: "viewer" }), member("eve", 3, { role: "viewer", node: "n-2" })])).roster;
+    assert.deepEqual([viewersOf(listed), neighbours(listed)], [2, { stage: 1, viewers: 1 }]);
   });
   test("a repeated part changes nothing", () => {
     const once = takeSnapshot(whole, snapshot(9, [member("p0")], 0, 2)).roster;

@@ -30,6 +30,7 @@ class Fake {
   readonly said: events.FromSDK[] = [];
   /** All peer connections that the page made, the SDK's and the fake node's. */
   readonly people: Person[] = [];
+  viewers = 0;
   self = "me";
   role: events.Role = "publisher";
   sockets: FakeSocket[] = [];
@@ -60,6 +61,12 @@ class Fake {
   /** Somebody goes. */
   async remove(identity: string): Promise<void> {
     this.people.splice(this.people.findIndex((p) => p.identity === identity), 1);
+    await this.#node?.tell();
+  }
+
+  /** The room has so many viewers, too many to be listed. */
+  async watch(viewers: number): Promise<void> {
+    this.viewers = viewers;
     await this.#node?.tell();
   }
 
@@ -166,7 +173,7 @@ class FakeNode {
   async tell(): Promise<void> {
     this.#seq += 1;
     this.send({
-      action: "snapshot", ...head, seq: this.#seq, part: 0, parts: 1, room: "demo", self: this.#fake.self,
+      action: "snapshot", ...head, seq: this.#seq, part: 0, parts: 1, room: "demo", self: this.#fake.self, viewers: this.#fake.viewers,
       members: [
         { identity: this.#fake.self, name: "Me", role: this.#fake.role, node: "n", joinedMs: this.#started, tracks: [] },
         ...this.#fake.people.map((p, i): events.Member => ({

@@ -1,0 +1,30 @@
+import type { AudioCaptureOptions, VideoCaptureOptions } from "./capture.js";
+import type { Role } from "./events.js";
+
+/** How a room behaves. */
+export interface RoomOptions {
+  /** What to be; by default whatever the token allows. */
+  role?: Role;
+  /** How many people can be heard at a time; 3, at most 16. */
+  audioStreams?: number;
+  /** How many videos can be seen at a time; 9, at most 49. */
+  videoStreams?: number;
+  /** Video codecs that may be used, preferred ones first; VP8 always may. */
+  videoCodecs?: readonly string[];
+  /** How the camera is opened unless a call says otherwise. */
+  videoCapture?: VideoCaptureOptions;
+  /** How the microphone is opened unless a call says otherwise. */
+  audioCapture?: AudioCaptureOptions;
+  /** Whether the room plays the sound it receives; true. */
+  playAudio?: boolean;
+  /** Whether closing the page leaves the room; true. */
+  leaveOnPageHide?: boolean;
+  /** Takes what a developer may want to know of; console.debug. */
+  log?: (text: string) => void;
+}
+
+/** How one call of connect() behaves. */
+export interface ConnectOptions {
+  /** Gives up, rejecting with code `aborted`. */
+  signal?: AbortSignal;
+}
