@@ -247,13 +247,17 @@ func (r Remove) Validate() error {
 }
 
 // MoveAway tells a node to send participants elsewhere: it tells each of them
-// [Move]. They keep their connections until they stand on another node.
+// [Move]. They keep their connections until they stand on another node, unless
+// they are pressed.
 type MoveAway struct {
 	Header
 	Generation int64  `json:"generation"`
 	Room       string `json:"room"`
 	// Keys are who is to go; none means everybody of the room.
 	Keys []string `json:"keys,omitempty"`
+	// Press ends their connections here with [CodeNodeGone], so that they come back
+	// elsewhere: the time that they had to go by themselves is over.
+	Press bool `json:"press,omitempty"`
 }
 
 // MaxMoveKeys bounds the participants in one [MoveAway].

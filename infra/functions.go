@@ -79,6 +79,7 @@ func (d *stack) environment(name string) map[string]*string {
 	env["SPILLWAY_NODES_PER_ROOM"] = jsii.String(strconv.Itoa(d.settings.NodesPerRoom))
 	env["SPILLWAY_IDLE_AFTER"] = jsii.String(fmt.Sprintf("%dm", d.settings.IdleMinutes))
 	env["SPILLWAY_SPARE_SEATS"] = jsii.String(strconv.Itoa(d.settings.SpareSeats))
+	env["SPILLWAY_DRAIN_WITHIN"] = jsii.String(fmt.Sprintf("%dm", d.settings.DrainMinutes))
 	env["SPILLWAY_CONSOLIDATE"] = jsii.String(d.settings.Consolidate)
 	env["SPILLWAY_MAX_CENTS_PER_HOUR"] = jsii.String(strconv.Itoa(int(math.Round(d.settings.BudgetPerHour * 100))))
 	if name == "fleet" {

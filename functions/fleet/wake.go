@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/step"
@@ -15,7 +16,20 @@ import (
 type envelope struct {
 	Source     string          `json:"source"`
 	DetailType string          `json:"detail-type"`
+	Time       time.Time       `json:"time"`
 	Detail     json.RawMessage `json:"detail"`
+}
+
+// spotNotice is how long a spot instance has from the moment of its notice.
+const spotNotice = 2 * time.Minute
+
+// ends is when the machine of a notice is taken away; the zero time is not known: a
+// recommendation to rebalance names none.
+func (e envelope) ends() time.Time {
+	if e.DetailType != events.DetailSpotNotice || e.Time.IsZero() {
+		return time.Time{}
+	}
+	return e.Time.Add(spotNotice)
 }
 
 type waker struct {
@@ -43,7 +57,7 @@ func (w waker) wake(ctx context.Context, raw json.RawMessage) error {
 			w.log.Error("event dropped", "detailType", e.DetailType, "error", err)
 			return nil
 		}
-		return w.world.DrainInstances(ctx, []string{d.Instance}, e.DetailType)
+		return w.world.DrainInstances(ctx, []string{d.Instance}, e.ends(), e.DetailType)
 	case e.Source == events.BusSourceHealth:
 		return w.maintenance(ctx, e)
 	case e.Source == events.BusSource && e.DetailType == events.DetailCapacity:
@@ -68,6 +82,7 @@ func (w waker) maintenance(ctx context.Context, e envelope) error {
 	var d struct {
 		Service  string `json:"service"`
 		Category string `json:"eventTypeCategory"`
+		Start    string `json:"startTime"`
 		Entities []struct {
 			Value string `json:"entityValue"`
 		} `json:"affectedEntities"`
@@ -83,5 +98,9 @@ func (w waker) maintenance(ctx context.Context, e envelope) error {
 	for _, entity := range d.Entities {
 		instances = append(instances, entity.Value)
 	}
-	return w.world.DrainInstances(ctx, instances, "maintenance is scheduled")
+	start, err := time.Parse(time.RFC1123, d.Start)
+	if err != nil {
+		w.log.Warn("maintenance without a time that can be read", "startTime", d.Start)
+	}
+	return w.world.DrainInstances(ctx, instances, start, "maintenance is scheduled")
 }

@@ -81,6 +81,10 @@ type node struct {
 	LeaseUntil   time.Time       `json:"leaseUntil"`
 	Addresses    []fleet.Address `json:"addresses"`
 	Since        time.Time       `json:"since"`
+	// DrainAt is when the node began to drain, DrainBy when those who are still there
+	// are made to go.
+	DrainAt time.Time `json:"drainAt,omitzero"`
+	DrainBy time.Time `json:"drainBy,omitzero"`
 }
 
 func newNode(v fleet.View, now time.Time) node {
@@ -88,11 +92,14 @@ func newNode(v fleet.View, now time.Time) node {
 	return node{ID: n.ID, State: n.State, Generation: n.Generation, Instance: n.Instance, Type: n.Type, Zone: n.Zone,
 		Capacity: newLoad(n.Capacity), Claimed: newLoad(n.Capacity.Minus(n.Available)), Free: newLoad(n.Available),
 		Measured: newLoad(v.Beat.Load), CPUPercent: v.Beat.CPUPercent, Rooms: []room.Name{}, Alive: v.Alive(now),
-		LeaseUntil: v.Beat.LeaseUntil, Addresses: n.Addresses, Since: n.HelloAt}
+		LeaseUntil: v.Beat.LeaseUntil, Addresses: n.Addresses, Since: n.HelloAt, DrainAt: n.DrainAt, DrainBy: n.DrainBy}
 }
 
-// draining says how many people are asked to move from a node.
+// draining says how many people are asked to move from a node, and when those who
+// are still there are made to. A node that drains already may have an earlier
+// deadline.
 type draining struct {
 	Node   room.NodeID `json:"node"`
 	People int         `json:"people"`
+	By     time.Time   `json:"by"`
 }

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	lambda "github.com/aws/aws-lambda-go/events"
 
@@ -206,15 +208,27 @@ func (a api) nodes(ctx context.Context) (any, error) {
 	return out, failed
 }
 
+// maxDrain bounds how long people may take to leave a node that drains.
+const maxDrain = 24 * time.Hour
+
 // drain takes a node out of service: nobody new from this moment on, and those who
-// are there are moved.
+// are there are moved, after withinSeconds by force.
 func (a api) drain(ctx context.Context, r lambda.APIGatewayV2HTTPRequest, id room.NodeID) (any, error) {
 	if m := r.RequestContext.HTTP.Method; m != http.MethodPost {
 		return nil, events.Errorf(events.CodeMethod, "%.16s is not possible here, POST is", m)
 	}
-	people, err := a.world.Drain(ctx, id, "an operator asked for it")
+	now := a.world.Now()
+	by := a.world.Settings.DrainBy(now, time.Time{})
+	if given, ok := r.QueryStringParameters["withinSeconds"]; ok {
+		n, err := strconv.Atoi(given)
+		if err != nil || n < 0 || n > int(maxDrain.Seconds()) {
+			return nil, events.Errorf(events.CodeBadField, "withinSeconds is %.32q, expected 0 to %d", given, int(maxDrain.Seconds()))
+		}
+		by = now.Add(time.Duration(n) * time.Second)
+	}
+	people, err := a.world.Drain(ctx, id, by, "an operator asked for it")
 	if err != nil {
 		return nil, err
 	}
-	return draining{Node: id, People: people}, nil
+	return draining{Node: id, People: people, By: by.UTC()}, nil
 }

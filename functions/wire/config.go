@@ -127,7 +127,12 @@ func settings() (control.Settings, error) {
 	if s.Offers, err = offers(s, seats); err != nil {
 		return s, err
 	}
+	drain, err := duration("SPILLWAY_DRAIN_WITHIN", control.DefaultDrain)
+	if err != nil {
+		return s, err
+	}
 	boot, err := duration("SPILLWAY_BOOT_TIME", defaultBoot)
+	s.DrainWithinMs = drain.Milliseconds()
 	s.IdleAfterMs, s.BootMs = idle.Milliseconds(), boot.Milliseconds()
 	return s, err
 }

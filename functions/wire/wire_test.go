@@ -29,14 +29,14 @@ func TestSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Settings.Region != "eu-north-1" || c.Settings.IdleAfterMs != 300_000 || c.Settings.MaxNodes != 20 {
+	if c.Settings.Region != "eu-north-1" || c.Settings.IdleAfterMs != 300_000 || c.Settings.MaxNodes != 20 || c.Settings.DrainWithinMs != 600_000 {
 		t.Errorf("%+v", c.Settings)
 	}
 	t.Setenv("SPILLWAY_NODE_SEATS", "3")
 	if c, err = wire.Load("test"); err != nil || room.Default().SeatLoad(room.Publisher).Into(c.Settings.NodeCapacity.Minus(c.Settings.PipeReserve)) != 3 {
 		t.Errorf("%+v, %v", c.Settings.NodeCapacity, err)
 	}
-	for name, value := range map[string]string{"SPILLWAY_NODE_SEATS": "-1", "SPILLWAY_MAX_NODES": "many", "SPILLWAY_IDLE_AFTER": "5",
+	for name, value := range map[string]string{"SPILLWAY_NODE_SEATS": "-1", "SPILLWAY_MAX_NODES": "many", "SPILLWAY_IDLE_AFTER": "5", "SPILLWAY_DRAIN_WITHIN": "soon",
 		"SPILLWAY_INSTANCE_TYPE": "t2.nano", "SPILLWAY_LOG": "loud", "SPILLWAY_CONSOLIDATE": "yes", "AWS_REGION": ""} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, value)

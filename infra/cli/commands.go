@@ -75,18 +75,33 @@ func (nodesCommand) Run(ctx context.Context, c client, out output) error {
 }
 
 type drainCommand struct {
-	Node string `arg:"" help:"The node's id."`
+	Node   string         `arg:"" help:"The node's id."`
+	Within *time.Duration `help:"How long people may take to go; then they are made to. Without it, what the deployment is set to." placeholder:"5m"`
 }
 
 func (d drainCommand) Run(ctx context.Context, c client, out output) error {
+	path := "/v1/nodes/" + url.PathEscape(d.Node) + "/drain"
+	if d.Within != nil {
+		if *d.Within < 0 || *d.Within%time.Second != 0 {
+			return fmt.Errorf("--within is %v, expected whole seconds, such as 90s or 5m", *d.Within)
+		}
+		path += fmt.Sprintf("?withinSeconds=%d", int(d.Within.Seconds()))
+	}
 	var answer json.RawMessage
-	if err := c.do(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(d.Node)+"/drain", &answer); err != nil {
+	if err := c.do(ctx, http.MethodPost, path, &answer); err != nil {
 		return err
 	}
 	if out.json {
 		return out.asJSON(answer)
 	}
-	_, err := fmt.Fprintf(out, "%s takes nobody new and is emptied\n", d.Node)
+	var told struct {
+		People int
+		By     time.Time
+	}
+	if err := json.Unmarshal(answer, &told); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "%s takes nobody new; %d people are asked to go elsewhere, and made to at %s\n", d.Node, told.People, told.By.Local().Format(time.TimeOnly))
 	return err
 }
 

@@ -22,7 +22,7 @@ func api(t *testing.T) *httptest.Server {
 			"GET /v1/nodes": `{"nodes":[{"id":"n-1","state":"ready","type":"c7g.large","zone":"z","capacity":{"kbps":900000,"pps":1},"claimed":{"kbps":100000,"pps":1},
 				"free":{"kbps":800000,"pps":1},"measured":{"kbps":20000,"pps":1},"cpuPercent":7,"participants":3,"seats":8,"rooms":["a/b"],"alive":true,"since":"2026-01-01T00:00:00Z"}]}`,
 			"GET /v1/overview":         `{"decisions":[{"id":"1","at":"2026-01-01T12:00:00Z","step":"sweep node","choice":"terminate n-1","why":"idle for 5m","inputs":{}}]}`,
-			"POST /v1/nodes/n-1/drain": `{"node":"n-1"}`,
+			"POST /v1/nodes/n-1/drain": `{"node":"n-1","people":7,"by":"2026-01-01T12:00:00Z"}`,
 		}
 		body, found := answers[r.Method+" "+r.URL.Path]
 		switch {
@@ -46,7 +46,8 @@ func TestCommands(t *testing.T) {
 		{"rooms", "a/b   3       50    8              n-1"},
 		{"rooms a/b", "ann       Ann   publisher  n-1"},
 		{"nodes", "n-1   ready  c7g.large  z     yes    3       1      100.0 Mbps  20.0 Mbps  800.0 Mbps  900.0 Mbps  7%"},
-		{"drain n-1", "n-1 takes nobody new"},
+		{"drain n-1", "n-1 takes nobody new; 7 people"},
+		{"drain n-1 --within 5m", "n-1 takes nobody new; 7 people"},
 		{"why", "12:00:00 sweep node: terminate n-1\nidle for 5m"},
 		{"cost", "all              3       $0.0775     $0.81"},
 		{"cost --estimate", "idle"},

@@ -30,6 +30,7 @@ type Settings struct {
 	NodesPerRoom  int      `json:"nodesPerRoom" doc:"Most nodes that one room may be on, 1 to 1000; the nodes of a room are joined by pipes. With 1 a room is as large as a node"`
 	BudgetPerHour float64  `json:"budgetPerHour" doc:"Dollars per hour of instances in a Region, above which none is launched any more; 0 means no limit but maxNodes"`
 	IdleMinutes   int      `json:"idleMinutes" doc:"Minutes after which a node that carries nobody is terminated, 1 to 1440"`
+	DrainMinutes  int      `json:"drainMinutes" doc:"Minutes that people may take to leave a node that drains (by an operator, for maintenance, for a new version), 1 to 1440; whoever is still there then is made to join elsewhere. A spot notice leaves 90 seconds in any case"`
 	SpareSeats    int      `json:"spareSeats" doc:"Publishers' seats of the default profile to keep free ahead of people, 0 to 10000: they join without waiting for a node. Above 0 a node runs, and is billed, also while nobody is in a room"`
 	Consolidate   string   `json:"consolidate" doc:"How eagerly nodes are emptied whose people fit onto others: off, cautious (at most one person moved for each cent an hour that it saves, 4 nodes an hour) or eager (5 people, 20 nodes). Moving is a second connection made before the first ends"`
 	SpotPercent   int      `json:"spotPercent" doc:"Share of nodes first asked for as spot instances, 0 to 100; what EC2 refuses is asked for on demand. A spot node can be taken away with two minutes' notice"`
@@ -63,7 +64,7 @@ type Domain struct {
 func Default() Settings {
 	return Settings{
 		Stack: "main", Regions: []string{}, Zones: 3,
-		InstanceTypes: []string{"c7g.large", "c7g.xlarge"}, MaxNodes: 20, NodesPerRoom: 100, BudgetPerHour: 10, IdleMinutes: 5, Consolidate: "cautious", MediaPort: 7882,
+		InstanceTypes: []string{"c7g.large", "c7g.xlarge"}, MaxNodes: 20, NodesPerRoom: 100, BudgetPerHour: 10, IdleMinutes: 5, DrainMinutes: 10, Consolidate: "cautious", MediaPort: 7882,
 		DeletionPolicy: Delete, Alarms: true, Dashboard: true, Metrics: true, Tracing: true,
 		LogDays: 14, LogLevel: "info", Concurrency: 1000, Connects: 500, Messages: 5000, Tags: map[string]string{},
 	}

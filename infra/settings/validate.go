@@ -35,6 +35,7 @@ func (s Settings) Validate() error {
 		within("nodesPerRoom", s.NodesPerRoom, 1, 1000),
 		between("budgetPerHour", s.BudgetPerHour, 0, 100_000),
 		within("idleMinutes", s.IdleMinutes, 1, 1440),
+		within("drainMinutes", s.DrainMinutes, 1, 1440),
 		within("spareSeats", s.SpareSeats, 0, 10_000),
 		oneOf("consolidate", s.Consolidate, thrifts),
 		within("spotPercent", s.SpotPercent, 0, 100),

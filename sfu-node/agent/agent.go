@@ -39,7 +39,7 @@ type Media interface {
 	// Remove is [sfu.SFU.Remove].
 	Remove(room, key string, revision int64, code events.Code) (absent bool)
 	// Move is [sfu.SFU.Move].
-	Move(room string, keys []string)
+	Move(room string, keys []string, press bool)
 	// Recast is [sfu.SFU.Recast].
 	Recast(room, key string, revision int64, role events.Role)
 	// MuteTracks is [sfu.SFU.MuteTracks].
@@ -261,7 +261,7 @@ func (a *Agent) take(l *link, raw []byte) {
 		}
 	case events.MoveAway:
 		if a.ours(m.Generation, m.Action) {
-			a.media.Move(m.Room, m.Keys)
+			a.media.Move(m.Room, m.Keys, m.Press)
 		}
 	case events.Recast, events.MuteTracks, events.End, events.Moderated:
 		a.moderate(m)

@@ -216,10 +216,10 @@ func (f *fakeMedia) Remove(room, key string, _ int64, code events.Code) bool {
 	return f.absent
 }
 
-func (f *fakeMedia) Move(room string, keys []string) {
+func (f *fakeMedia) Move(room string, keys []string, press bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.moves = append(f.moves, room+"/"+strings.Join(keys, ","))
+	f.moves = append(f.moves, fmt.Sprintf("%s/%s/%v", room, strings.Join(keys, ","), press))
 }
 
 func (f *fakeMedia) did(what ...any) {

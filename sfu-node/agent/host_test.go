@@ -94,9 +94,9 @@ func TestMoveAwayReachesTheMedia(t *testing.T) {
 	defer a.Close(t.Context())
 	a.lease.generation = 2
 	for _, generation := range []string{"1", "2"} { // the first is for an earlier life
-		a.take(&link{}, []byte(`{"action":"move","v":1,"generation":`+generation+`,"room":"lounge","keys":["k`+generation+`"]}`))
+		a.take(&link{}, []byte(`{"action":"move","v":1,"generation":`+generation+`,"room":"lounge","keys":["k`+generation+`"],"press":true}`))
 	}
-	if len(media.moves) != 1 || media.moves[0] != "lounge/k2" {
+	if len(media.moves) != 1 || media.moves[0] != "lounge/k2/true" {
 		t.Errorf("moved %v", media.moves)
 	}
 }

@@ -100,6 +100,9 @@ func TestHowSessionsEnd(t *testing.T) {
 	remove := func(revision int64) func(*world, *person) {
 		return func(w *world, p *person) { w.Remove("room", "key-anna", revision, events.CodeRemoved) }
 	}
+	press := func(keys ...string) func(*world, *person) {
+		return func(w *world, _ *person) { w.Move("room", keys, true) }
+	}
 	for _, c := range []struct {
 		name    string
 		end     func(*world, *person)
@@ -110,6 +113,7 @@ func TestHowSessionsEnd(t *testing.T) {
 		{"connection closed", func(_ *world, p *person) { _ = p.Close() }, events.LeftByItself, ""},
 		{"removed", remove(1), events.LeftRemoved, events.CodeRemoved},
 		{"removed with a later revision", remove(9), events.LeftRemoved, events.CodeRemoved},
+		{"pressed to move", press("key-anna", "key-nobody"), events.LeftRemoved, events.CodeNodeGone},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -211,19 +211,29 @@ func (r *Room) predecessor(pub *publication) *publication {
 }
 
 // Move asks participants of a room to go elsewhere; without keys, everybody. They
-// keep their connections until they say goodbye. Those who are not here are passed
-// over.
-func (s *SFU) Move(room string, keys []string) {
+// keep their connections until they say goodbye; with press these end at once, also
+// those that are not open yet, with a code upon which SDKs join elsewhere. Those who
+// are not here are passed over.
+func (s *SFU) Move(room string, keys []string, press bool) {
 	s.mu.Lock()
 	var peers []*Peer
 	for at, p := range s.peers {
-		if at.room == room && (len(keys) == 0 || slices.Contains(keys, at.key)) && p.isOpen() {
-			peers = append(peers, p)
+		if at.room != room || len(keys) > 0 && !slices.Contains(keys, at.key) || !press && !p.isOpen() {
+			continue
+		}
+		peers = append(peers, p)
+		if press && p.before != nil {
+			peers = append(peers, p.before)
+			p.before = nil
 		}
 	}
 	s.mu.Unlock()
 	for _, p := range peers {
+		if press {
+			p.end(ending{reason: events.LeftRemoved, code: events.CodeNodeGone})
+			continue
+		}
 		p.control.send(events.Move{Header: events.Head(events.ActionMove), ReceiveKbps: p.carries()})
 	}
-	s.log.Info("participants are asked to move", "room", room, "people", len(peers))
+	s.log.Info("participants are asked to move", "room", room, "people", len(peers), "press", press)
 }

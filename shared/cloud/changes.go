@@ -232,12 +232,24 @@ func nodeWrites(c control.Change) ([]write, error) {
 		if c.IfEmpty {
 			w.cond += " AND #ak = #ck AND #ap = #cp"
 		}
+		if c.To == fleet.Draining {
+			w.update += ", #da = :at"
+			w.values[":at"] = millis(c.At)
+			if !c.By.IsZero() {
+				w.update += ", #db = :drain"
+				w.values[":drain"] = millis(c.By)
+			}
+		}
 		if c.To == fleet.Ready {
 			w.update += ", #in = #rg"
 		} else {
 			w.update += " REMOVE #in"
 		}
 		return one(w)
+	case control.Hasten:
+		return one(write{key: nodeKey(c.Node), update: "SET #db = :drain",
+			cond:   "#g = :g AND #st = :draining AND (attribute_not_exists(#db) OR #db > :drain)",
+			values: item{":g": num(c.Generation), ":drain": millis(c.By), ":draining": str(string(fleet.Draining))}})
 	case control.SetCapacity:
 		more := c.To.Minus(c.From)
 		return one(write{key: nodeKey(c.Node), update: "SET #ak = #ak + :kbps, #ap = #ap + :pps, #ck = :ck, #cp = :cp", cond: "#g = :g AND #ck = :fk AND #cp = :fp",

@@ -153,6 +153,12 @@ func encodeNode(n fleet.Node) (item, error) {
 		attrAvailKbps: num(n.Available.Kbps), attrAvailPPS: num(n.Available.PPS),
 		attrCapKbps: num(n.Capacity.Kbps), attrCapPPS: num(n.Capacity.PPS),
 		attrRegion: str(n.Region), attrTouched: millis(n.TouchedAt), attrSockets: &types.AttributeValueMemberM{Value: sockets}}
+	if !n.DrainAt.IsZero() {
+		attrs[attrDrainAt] = millis(n.DrainAt)
+	}
+	if !n.DrainBy.IsZero() {
+		attrs[attrDrainBy] = millis(n.DrainBy)
+	}
 	if in := inCandidates(n); in != "" {
 		attrs[attrIn] = str(in)
 	}
@@ -170,6 +176,7 @@ func decodeNode(i item) (fleet.Node, error) {
 	n.Available = room.Load{Kbps: getNum(i, attrAvailKbps), PPS: getNum(i, attrAvailPPS)}
 	n.Capacity = room.Load{Kbps: getNum(i, attrCapKbps), PPS: getNum(i, attrCapPPS)}
 	n.TouchedAt = getTime(i, attrTouched)
+	n.DrainAt, n.DrainBy = getTime(i, attrDrainAt), getTime(i, attrDrainBy)
 	n.Connections = map[int]string{}
 	for slot, c := range getMap(i, attrSockets) {
 		if k, err := strconv.Atoi(slot); err == nil {

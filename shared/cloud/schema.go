@@ -57,6 +57,8 @@ const (
 	attrInstance   = "i"
 	attrRegion     = "rg"
 	attrSockets    = "c"
+	attrDrainAt    = "da" // Unix milliseconds, as is the next
+	attrDrainBy    = "db"
 	attrMembers    = "m"
 	attrSeats      = "n"
 	attrSealed     = "z"

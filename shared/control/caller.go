@@ -42,6 +42,9 @@ type Settings struct {
 	// IdleAfterMs is how long a node may be empty before it is ended, in
 	// milliseconds.
 	IdleAfterMs int64
+	// DrainWithinMs is how long people may take to leave a node that drains, in
+	// milliseconds; 0 stands for [DefaultDrain].
+	DrainWithinMs int64
 	// BootMs is how long a launch is expected to take, in milliseconds.
 	BootMs int64
 }

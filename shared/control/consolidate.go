@@ -129,7 +129,8 @@ func Consolidate(e Emptying, now time.Time, set Settings) Plan {
 		return Plan{}
 	}
 	blocks := slices.DeleteFunc(slices.Clone(e.Blocks), func(b fleet.Block) bool { return b.Node != best.view.Node.ID })
-	plan := Drain(Drained{View: best.view, Blocks: blocks}, fmt.Sprintf("its %d people fit onto other nodes, which saves %v an hour", best.people, best.saves), now)
+	// Without a deadline: nobody is pressed to go for thrift.
+	plan := Drain(Drained{View: best.view, Blocks: blocks}, time.Time{}, fmt.Sprintf("its %d people fit onto other nodes, which saves %v an hour", best.people, best.saves), now)
 	if len(plan.Commits) == 0 {
 		return Plan{}
 	}

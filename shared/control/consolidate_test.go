@@ -98,7 +98,7 @@ func TestConsolidate(t *testing.T) {
 				}
 				return
 			}
-			if len(plan.Commits) == 0 || plan.Commits[0].Changes[0] != (SetState{Node: c.want, Generation: 1, From: fleet.Ready, To: fleet.Draining}) {
+			if len(plan.Commits) == 0 || plan.Commits[0].Changes[0] != (SetState{Node: c.want, Generation: 1, From: fleet.Ready, To: fleet.Draining, At: now}) {
 				t.Fatalf("commits %+v, want %s to drain", plan.Commits, c.want)
 			}
 			if len(plan.Sends) != 1 || plan.Sends[0].Message.(events.MoveAway).Generation != 1 {

@@ -221,12 +221,21 @@ type (
 		Instance string
 	}
 	// SetState moves a node on if it has the generation and the state From, and,
-	// with IfEmpty, if nothing is granted on it.
+	// with IfEmpty, if nothing is granted on it. One that is to drain does so since At,
+	// with the deadline By, which may be zero.
 	SetState struct {
 		Node       room.NodeID
 		Generation room.Generation
 		From, To   fleet.State
 		IfEmpty    bool
+		At, By     time.Time
+	}
+	// Hasten brings a draining node's deadline forward to By if it has the
+	// generation, drains, and has no deadline or a later one.
+	Hasten struct {
+		Node       room.NodeID
+		Generation room.Generation
+		By         time.Time
 	}
 	// SetCapacity changes what may be granted on a node, and what is available by
 	// the difference, if it has the generation and the capacity From.
@@ -327,6 +336,7 @@ func (PutNode) change()           {}
 func (SetConnection) change()     {}
 func (SetInstance) change()       {}
 func (SetState) change()          {}
+func (Hasten) change()            {}
 func (SetCapacity) change()       {}
 func (DeleteNode) change()        {}
 func (PutBeat) change()           {}

@@ -35,7 +35,7 @@ func (p Plan) Notable() bool {
 	for _, c := range p.Commits {
 		for _, change := range c.Changes {
 			switch change.(type) {
-			case PutNode, SetState, DeleteNode, PutLaunch:
+			case PutNode, SetState, Hasten, DeleteNode, PutLaunch:
 				return true
 			case DeleteLaunch:
 				return p.Decision.Choice != "" // one that landed is forgotten without a word

@@ -129,6 +129,12 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 	case n.Empty() && n.State == fleet.Draining && len(s.Blocks) == 0:
 		d.Choice, d.Why = "end the node", "drained and empty"
 		return s.end(d)
+	case n.Presses(now.Add(-OverdueAfter)):
+		d.Choice, d.Why = "end the node", "its people were told to go, and their time is long over"
+		plan := s.move(fleet.Overdue, false, d)
+		plan.Sends = shutdown(n, events.CodeNodeGone)
+		plan.Terminations = []Termination{{Node: n.ID, Instance: n.Instance, Why: d.Why}}
+		return plan
 	case n.Empty() && n.State.Takes() && len(s.Blocks) == 0 && !s.Kept && now.Sub(n.TouchedAt).Milliseconds() > set.IdleAfterMs:
 		d.Choice, d.Why = "end the node", "idle"
 		plan := s.move(fleet.DrainAsked, true, d)
@@ -143,7 +149,7 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 	if n.State == fleet.Draining {
 		plan.Commits = append(plan.Commits, seal(n, s.Blocks)...)
 		// Whoever has not gone yet may not have been reached.
-		plan.Sends = append(plan.Sends, moveAway(s.View, s.Blocks)...)
+		plan.Sends = append(plan.Sends, moveAway(n, s.Blocks, now)...)
 	}
 	return plan
 }
@@ -183,7 +189,7 @@ func (s NodeSweep) move(cause fleet.Cause, ifEmpty bool, d Decision) Plan {
 		d.Choice, d.Why = "nothing", err.Error()
 		return Plan{Decision: d}
 	}
-	return Plan{Commits: []Commit{One(SetState{n.ID, n.Generation, n.State, to, ifEmpty})}, Decision: d}
+	return Plan{Commits: []Commit{One(SetState{Node: n.ID, Generation: n.Generation, From: n.State, To: to, IfEmpty: ifEmpty})}, Decision: d}
 }
 
 func (s NodeSweep) end(d Decision) Plan {

@@ -34,12 +34,13 @@ const (
 	Emptied      Cause = "emptied"       // nothing is granted on it any more
 	LeaseExpired Cause = "lease expired" // no heartbeat for too long
 	GivenUp      Cause = "given up"      // a lost node's blocks are dropped
+	Overdue      Cause = "overdue"       // told to go, and told off, people are still there
 )
 
 var next = map[State]map[Cause]State{
 	Filling:  {Served: Ready, DrainAsked: Draining, LeaseExpired: Lost},
 	Ready:    {DrainAsked: Draining, LeaseExpired: Lost},
-	Draining: {Emptied: Terminating, LeaseExpired: Lost},
+	Draining: {Emptied: Terminating, Overdue: Terminating, LeaseExpired: Lost},
 	Lost:     {GivenUp: Terminating},
 }
 
@@ -104,6 +105,15 @@ type Node struct {
 	// TouchedAt is when a grant or a return last changed Available: an empty node
 	// has been empty since then.
 	TouchedAt time.Time
+	// DrainAt is when the node began to drain, DrainBy when those who are still
+	// there are made to go. Zero is never: they may outlive it.
+	DrainAt time.Time `json:",omitzero"`
+	DrainBy time.Time `json:",omitzero"`
+}
+
+// Presses reports whether the node drains and its deadline has passed.
+func (n Node) Presses(now time.Time) bool {
+	return n.State == Draining && !n.DrainBy.IsZero() && !now.Before(n.DrainBy)
 }
 
 // Carries is what the node can carry in truth, overcommitted or not.

@@ -116,6 +116,9 @@ func (s *Store) holdsOnNode(c control.Change) bool {
 	case control.SetState:
 		n, ok := has(c.Node, c.Generation)
 		return ok && n.State == c.From && (!c.IfEmpty || n.Empty())
+	case control.Hasten:
+		n, ok := has(c.Node, c.Generation)
+		return ok && n.State == fleet.Draining && (n.DrainBy.IsZero() || n.DrainBy.After(c.By))
 	case control.SetCapacity:
 		n, ok := has(c.Node, c.Generation)
 		return ok && n.Capacity == c.From
@@ -224,7 +227,14 @@ func (s *Store) applyToNode(c control.Change) {
 	case control.SetInstance:
 		change(c.Node, func(n *fleet.Node) { n.Instance = c.Instance })
 	case control.SetState:
-		change(c.Node, func(n *fleet.Node) { n.State = c.To })
+		change(c.Node, func(n *fleet.Node) {
+			n.State = c.To
+			if c.To == fleet.Draining {
+				n.DrainAt, n.DrainBy = c.At, c.By
+			}
+		})
+	case control.Hasten:
+		change(c.Node, func(n *fleet.Node) { n.DrainBy = c.By })
 	case control.SetCapacity:
 		change(c.Node, func(n *fleet.Node) {
 			n.Available = n.Available.Plus(c.To.Minus(c.From))

@@ -43,7 +43,7 @@ func (l *lab) second(n node) node {
 
 func (l *lab) drains(n node) {
 	l.Helper()
-	if _, err := l.Drain(l.Context(), n.id, "a test"); err != nil {
+	if _, err := l.Drain(l.Context(), n.id, time.Time{}, "a test"); err != nil {
 		l.Fatal(err)
 	}
 }
@@ -205,7 +205,7 @@ func TestAHostThatTakesTheMachineAwayDrainsIt(t *testing.T) {
 	ann := someone("ann", "r")
 	n, _ := l.settles(ann)
 	state := func() fleet.State { return l.node(n).Node.State }
-	if err := l.DrainInstances(t.Context(), []string{"i-unknown", ""}, "a spot notice"); err != nil || state() != fleet.Ready {
+	if err := l.DrainInstances(t.Context(), []string{"i-unknown", ""}, time.Time{}, "a spot notice"); err != nil || state() != fleet.Ready {
 		t.Fatalf("%s, %v", state(), err)
 	}
 	h := events.Heartbeat{Header: events.Head(events.ActionHeartbeat), Node: string(n.id), Generation: n.generation, Seq: 99, EndsMs: l.Now().UnixMilli() + 120_000}
@@ -225,7 +225,7 @@ func TestAHostThatTakesTheMachineAwayDrainsIt(t *testing.T) {
 
 func TestDrainOfAnUnknownNode(t *testing.T) {
 	l := newLab(t, 5)
-	_, err := l.Drain(t.Context(), "n-none", "a test")
+	_, err := l.Drain(t.Context(), "n-none", time.Time{}, "a test")
 	l.refused(err, events.CodeNotFound)
 }
 

@@ -2,6 +2,7 @@ package step
 
 import (
 	"context"
+	"time"
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/control"
@@ -74,15 +75,30 @@ func (w *World) Heartbeat(ctx context.Context, c control.Caller, m events.Heartb
 	if err != nil {
 		return err
 	}
-	if m.EndsMs > 0 && v.Node.State.Takes() {
-		if _, err := w.Drain(ctx, c.Node, "its host takes the machine away"); err != nil {
-			return err
-		}
+	if err := w.drainInTime(ctx, v.Node, m); err != nil {
+		return err
 	}
 	if m.Inventory == nil {
 		return nil
 	}
 	return w.reconcile(ctx, v, *m.Inventory)
+}
+
+// drainInTime drains a node whose heartbeat says that its machine will be taken
+// away, and presses people to go from one whose deadline has passed: sweeps come once
+// a minute, which may be too late.
+func (w *World) drainInTime(ctx context.Context, n fleet.Node, m events.Heartbeat) error {
+	if m.EndsMs > 0 {
+		if by := w.Settings.DrainBy(w.Now(), time.UnixMilli(m.EndsMs)); inService(n, by) {
+			_, err := w.Drain(ctx, n.ID, by, "its host takes the machine away")
+			return err
+		}
+	}
+	if !n.Presses(w.Now()) || m.People == 0 {
+		return nil
+	}
+	_, err := w.Drain(ctx, n.ID, n.DrainBy, "the deadline has passed")
+	return err
 }
 
 func (w *World) reconcile(ctx context.Context, v fleet.View, inv events.Inventory) error {

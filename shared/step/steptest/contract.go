@@ -351,6 +351,7 @@ func (s *suite) states() {
 	s.conflicts("drain as empty what is not", set(fleet.Ready, fleet.Draining, true))
 	s.does("return", control.ReturnLoad{Node: n.ID, Generation: 1, Load: room.Load{Kbps: 1000}, At: now})
 	s.does("drain what is empty", set(fleet.Ready, fleet.Draining, true))
+	s.deadlines(n)
 	s.same("candidates when draining", 0, len(s.find(step.Candidates{Region: n.Region, Limit: 5}).Nodes))
 	s.conflicts("claim on a draining node", control.ClaimLoad{Node: n.ID, Generation: 1, Load: room.Load{Kbps: 1, PPS: 1}, At: now})
 	s.does("beat", control.PutBeat{Node: n.ID, Beat: fleet.Beat{Generation: 1, Seq: 1}})
@@ -359,4 +360,32 @@ func (s *suite) states() {
 	s.same("nodes", 0, len(s.get(step.NodeKey{Node: n.ID}).Nodes))
 	s.does("create anew", control.PutNode{Node: n})
 	s.same("heartbeat of the one before", fleet.Beat{}, s.get(step.NodeKey{Node: n.ID}).Nodes[0].Beat)
+}
+
+// deadlines brings the deadline of a node forward that drains without one.
+func (s *suite) deadlines(n fleet.Node) {
+	hasten := func(g room.Generation, after time.Duration) control.Change {
+		return control.Hasten{Node: n.ID, Generation: g, By: now.Add(after)}
+	}
+	by := func() time.Duration {
+		return s.get(step.NodeKey{Node: n.ID}).Nodes[0].Node.DrainBy.Sub(now)
+	}
+	s.same("no deadline", time.Time{}, s.get(step.NodeKey{Node: n.ID}).Nodes[0].Node.DrainBy)
+	s.conflicts("deadline in another generation", hasten(2, time.Hour))
+	s.does("a first deadline", hasten(1, time.Hour))
+	s.conflicts("the same deadline", hasten(1, time.Hour))
+	s.conflicts("a later deadline", hasten(1, 2*time.Hour))
+	s.does("an earlier deadline", hasten(1, time.Minute))
+	s.same("deadline", time.Minute, by())
+	other := s.node(1, room.Load{Kbps: 1000, PPS: 100})
+	s.does("create another", control.PutNode{Node: other})
+	s.conflicts("deadline of one that does not drain", control.Hasten{Node: other.ID, Generation: 1, By: now})
+	s.does("drain with a deadline", control.SetState{Node: other.ID, Generation: 1, From: fleet.Ready, To: fleet.Draining, At: now, By: now.Add(time.Hour)})
+	got := s.get(step.NodeKey{Node: other.ID}).Nodes[0].Node
+	s.same("since", true, got.DrainAt.Equal(now))
+	s.same("until", time.Hour, got.DrainBy.Sub(now))
+	got.Generation, got.State = 2, fleet.Draining
+	s.does("a restart while it drains", control.PutNode{Node: got, If: 1})
+	s.same("still until", time.Hour, s.get(step.NodeKey{Node: other.ID}).Nodes[0].Node.DrainBy.Sub(now))
+	s.does("delete the other", control.DeleteNode{Node: other.ID, Generation: 2, State: fleet.Draining})
 }
