@@ -128,18 +128,15 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 	case s.inhabited(now):
 	case n.Empty() && n.State == fleet.Draining && len(s.Blocks) == 0:
 		d.Choice, d.Why = "end the node", "drained and empty"
-		return s.end(d)
+		return s.end(fleet.Emptied, true, d)
 	case n.Presses(now.Add(-OverdueAfter)):
 		d.Choice, d.Why = "end the node", "its people were told to go, and their time is long over"
-		plan := s.move(fleet.Overdue, false, d)
-		plan.Sends = shutdown(n, events.CodeNodeGone)
-		plan.Terminations = []Termination{{Node: n.ID, Instance: n.Instance, Why: d.Why}}
-		return plan
+		return s.end(fleet.Overdue, false, d)
 	case n.Empty() && n.State.Takes() && len(s.Blocks) == 0 && !s.Kept && now.Sub(n.TouchedAt).Milliseconds() > set.IdleAfterMs:
 		d.Choice, d.Why = "end the node", "idle"
 		plan := s.move(fleet.DrainAsked, true, d)
 		s.View.Node.State = fleet.Draining
-		end := s.end(d)
+		end := s.end(fleet.Emptied, true, d)
 		plan.Commits = append(plan.Commits, end.Commits...)
 		plan.Sends, plan.Terminations = end.Sends, end.Terminations
 		return plan
@@ -192,9 +189,9 @@ func (s NodeSweep) move(cause fleet.Cause, ifEmpty bool, d Decision) Plan {
 	return Plan{Commits: []Commit{One(SetState{Node: n.ID, Generation: n.Generation, From: n.State, To: to, IfEmpty: ifEmpty})}, Decision: d}
 }
 
-func (s NodeSweep) end(d Decision) Plan {
+func (s NodeSweep) end(cause fleet.Cause, ifEmpty bool, d Decision) Plan {
 	n := s.View.Node
-	plan := s.move(fleet.Emptied, true, d)
+	plan := s.move(cause, ifEmpty, d)
 	plan.Sends = shutdown(n, events.CodeNodeGone)
 	plan.Terminations = []Termination{{Node: n.ID, Instance: n.Instance, Why: d.Why}}
 	return plan
