@@ -103,7 +103,7 @@ func (t *trial) deed(kind events.Deed, p *person, backend bool, bar time.Duratio
 func (t *trial) drain(n *node) {
 	t.note("%s is to be drained", n.id)
 	t.call("drain", "api "+n.id, 10*time.Second, func(ctx context.Context, w *step.World) error {
-		_, err := w.Drain(ctx, room.NodeID(n.id), "an operator asked for it")
+		_, err := w.Drain(ctx, room.NodeID(n.id), w.Settings.DrainBy(w.Now(), time.Time{}), "an operator asked for it")
 		return err
 	}, nil)
 }
@@ -114,9 +114,13 @@ func (t *trial) notice(m *machine, why string) {
 	if t.fault(t.weather.busLost, "an event is lost", m.id, t.count("notice")) {
 		return
 	}
+	var ends time.Time
+	if m.noticed != 0 {
+		ends = epoch.Add(time.Duration(m.noticed) + noticeBefore)
+	}
 	t.after(t.delay(mix(name(m.id), name(why)), time.Second, 5*time.Second), func() {
 		t.call("notice", m.id, 60*time.Second, func(ctx context.Context, w *step.World) error {
-			return w.DrainInstances(ctx, []string{m.id}, why)
+			return w.DrainInstances(ctx, []string{m.id}, ends, why)
 		}, nil)
 	})
 }

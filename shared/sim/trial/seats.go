@@ -140,7 +140,11 @@ func (n *node) moderated(m events.Message) {
 		}
 	case events.MoveAway:
 		for _, key := range m.Keys {
-			if s := n.seats[place{m.Room, key}]; s != nil && s.tab != nil && m.Generation == n.generation {
+			switch s := n.seats[place{m.Room, key}]; {
+			case s == nil || m.Generation != n.generation:
+			case m.Press:
+				n.close(s, events.CodeNodeGone)
+			case s.tab != nil:
 				s.tab.asked(n)
 			}
 		}
