@@ -73,6 +73,7 @@ func TestADrainAsksUntilItsDeadlineAndPressesThen(t *testing.T) {
 	if err := l.left(n, ann, a.Revision); err != nil {
 		t.Fatal(err)
 	}
+	l.beatsWith(n, 0, time.Time{})
 	l.sweep()
 	if living := l.EC2.Living(); len(living) != 0 {
 		t.Errorf("%v live", living)
