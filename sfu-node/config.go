@@ -24,6 +24,7 @@ type config struct {
 	addresses []netip.Addr
 	port      int
 	pipePort  int
+	tcpPort   int // negative is none
 	level     slog.Level
 	host      string
 	metrics   string // where to serve metrics; empty is nowhere
@@ -46,7 +47,7 @@ func readConfig(file string, env func(string) string) (config, error) {
 		}
 		return values[key]
 	}
-	c := config{url: get("SPILLWAY_URL"), node: get("SPILLWAY_NODE"), token: get("SPILLWAY_TOKEN"), host: get("SPILLWAY_HOST"), port: defaultPort, boot: get("SPILLWAY_BOOT_STAGES")}
+	c := config{url: get("SPILLWAY_URL"), node: get("SPILLWAY_NODE"), token: get("SPILLWAY_TOKEN"), host: get("SPILLWAY_HOST"), boot: get("SPILLWAY_BOOT_STAGES")}
 	var problems []error
 	for _, key := range []string{"SPILLWAY_URL", "SPILLWAY_NODE", "SPILLWAY_TOKEN", "SPILLWAY_MEDIA_IP"} {
 		if get(key) == "" {
@@ -61,23 +62,7 @@ func readConfig(file string, env func(string) string) (config, error) {
 		}
 		c.addresses = append(c.addresses, ip.Unmap())
 	}
-	if s := get("SPILLWAY_MEDIA_PORT"); s != "" {
-		port, err := strconv.ParseUint(s, 10, 16)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("SPILLWAY_MEDIA_PORT: %q is no port", s))
-		}
-		c.port = int(port)
-	}
-	if c.pipePort = c.port + 1; c.port == 0 {
-		c.pipePort = 0
-	}
-	if s := get("SPILLWAY_PIPE_PORT"); s != "" {
-		port, err := strconv.ParseUint(s, 10, 16)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("SPILLWAY_PIPE_PORT: %q is no port", s))
-		}
-		c.pipePort = int(port)
-	}
+	problems = append(problems, c.readPorts(get)...)
 	if s := get("SPILLWAY_METRICS"); s != "" {
 		address, err := metricsAddress(s)
 		if err != nil {
@@ -91,6 +76,31 @@ func readConfig(file string, env func(string) string) (config, error) {
 		}
 	}
 	return c, errors.Join(problems...)
+}
+
+// readPorts reads where to listen, and returns what is wrong with it.
+func (c *config) readPorts(get func(string) string) (problems []error) {
+	read := func(key string, otherwise int) int {
+		s := get(key)
+		if s == "" {
+			return otherwise
+		}
+		port, err := strconv.ParseUint(s, 10, 16)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %q is no port", key, s))
+		}
+		return int(port)
+	}
+	c.port = read("SPILLWAY_MEDIA_PORT", defaultPort)
+	next := c.port + 1
+	if c.port == 0 {
+		next = 0
+	}
+	c.pipePort = read("SPILLWAY_PIPE_PORT", next)
+	if c.tcpPort = -1; get("SPILLWAY_TCP_PORT") != "off" {
+		c.tcpPort = read("SPILLWAY_TCP_PORT", c.port)
+	}
+	return problems
 }
 
 // metricsAddress reads where to serve metrics: a port of this machine alone, or an

@@ -35,8 +35,13 @@ func TestReadConfig(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, expected %+v", got, want)
 	}
-	if got, err := readConfig(file, env()); err != nil || got.port != defaultPort {
-		t.Errorf("port %d, %v", got.port, err)
+	if got, err := readConfig(file, env()); err != nil || got.port != defaultPort || got.tcpPort != defaultPort {
+		t.Errorf("ports %d and %d, %v", got.port, got.tcpPort, err)
+	}
+	for s, port := range map[string]int{"443": 443, "0": 0, "off": -1} {
+		if got, err := readConfig(file, env("SPILLWAY_TCP_PORT", s)); err != nil || got.tcpPort != port {
+			t.Errorf("SPILLWAY_TCP_PORT=%s is port %d, %v", s, got.tcpPort, err)
+		}
 	}
 }
 
@@ -51,6 +56,7 @@ func TestReadConfigRefuses(t *testing.T) {
 		{"no address", good[:6], "SPILLWAY_MEDIA_IP is not set"},
 		{"bad address", append([]string{"SPILLWAY_MEDIA_IP", "here"}, good...), "SPILLWAY_MEDIA_IP"},
 		{"bad port", append([]string{"SPILLWAY_MEDIA_PORT", "70000"}, good...), "SPILLWAY_MEDIA_PORT"},
+		{"bad TCP port", append([]string{"SPILLWAY_TCP_PORT", "on"}, good...), "SPILLWAY_TCP_PORT"},
 		{"bad metrics", append([]string{"SPILLWAY_METRICS", "here"}, good...), "SPILLWAY_METRICS"},
 		{"metrics nowhere", append([]string{"SPILLWAY_METRICS", ":9100"}, good...), "SPILLWAY_METRICS"},
 		{"bad level", append([]string{"SPILLWAY_LOG", "loud"}, good...), "SPILLWAY_LOG"},

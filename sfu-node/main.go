@@ -10,6 +10,8 @@
 //	SPILLWAY_TOKEN       the node's token
 //	SPILLWAY_MEDIA_IP    addresses to announce, separated by commas
 //	SPILLWAY_MEDIA_PORT  UDP port for media; 7882, 0 takes any free one
+//	SPILLWAY_TCP_PORT    TCP port for media of those whose networks block UDP; the number
+//	                     of the UDP port, 0 takes any free one, off takes none
 //	SPILLWAY_PIPE_PORT   TCP and UDP port for other nodes; the one after that for media,
 //	                     0 takes any free one
 //	SPILLWAY_HOST        address of the instance metadata service, which tells when
@@ -108,7 +110,7 @@ func run(ctx context.Context, cfg config) error {
 
 	var control *agent.Agent
 	media, err := sfu.New(sfu.Config{
-		Node: cfg.node, Addresses: cfg.addresses, Port: cfg.port, Pipes: true, PipePort: cfg.pipePort, Log: log,
+		Node: cfg.node, Addresses: cfg.addresses, Port: cfg.port, TCP: cfg.tcpPort >= 0, TCPPort: max(cfg.tcpPort, 0), Pipes: true, PipePort: cfg.pipePort, Log: log,
 		Left:     func(d sfu.Departure) { control.Left(d) },
 		Moderate: func(m events.ModerateFor) { control.Moderate(m) },
 	})
@@ -126,7 +128,7 @@ func run(ctx context.Context, cfg config) error {
 		Addresses: announce(cfg.addresses, media.Port()), Fingerprint: media.Fingerprint(), PipePort: media.PipePort(), Build: build(),
 		Host: cfg.host, Log: log, Journal: journal,
 	}, media)
-	log.Log(ctx, agent.LevelNotice, "node starts", "media", cfg.addresses, "port", media.Port(), "pipePort", media.PipePort(), "build", build(), "bootStages", cfg.boot)
+	log.Log(ctx, agent.LevelNotice, "node starts", "media", cfg.addresses, "port", media.Port(), "tcpPort", media.TCPPort(), "pipePort", media.PipePort(), "build", build(), "bootStages", cfg.boot)
 
 	ended := make(chan struct{})
 	go logCounters(log, media, ended)

@@ -26,8 +26,7 @@ import (
 	"github.com/spillway-sfu/spillway/events"
 )
 
-// Options say how a client offers and what it does with what it gets. The
-// callbacks may run at the same time as each other.
+// Options say how a client offers and what it does with what it gets. Callbacks may overlap.
 type Options struct {
 	// Audio and Video are the numbers of receive streams; 3 and 9 when both are 0.
 	Audio, Video int
@@ -36,6 +35,8 @@ type Options struct {
 	// Socket carries everything the client sends and gets, if set; it says by its
 	// LocalAddr where it is bound. It is closed with the client.
 	Socket net.PacketConn
+	// Networks are those that may be used; UDP over IPv4 when there are none.
+	Networks []webrtc.NetworkType
 	// VP8 and Opus are the payload types offered; 96 and 111 when 0. The type after
 	// VP8's is its retransmission's.
 	VP8, Opus uint8
@@ -349,7 +350,10 @@ func NewAPI(opt Options) (*webrtc.API, ice.UDPMux, error) {
 	registry.Add(receiver)
 	var set webrtc.SettingEngine
 	set.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	set.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	set.SetNetworkTypes(opt.Networks)
+	if len(opt.Networks) == 0 {
+		set.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	}
 	set.SetHostAcceptanceMinWait(0)
 	set.SetICETimeouts(5*time.Second, 10*time.Second, time.Second)
 	if opt.Profile != 0 {

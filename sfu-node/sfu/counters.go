@@ -23,10 +23,11 @@ const (
 	DropForged                  // the participant's keys did not seal it, or it came before
 	DropStranger                // it is media from where no participant is
 	DropHanded                  // the WebRTC stack does not keep up with what is for it
+	DropBacklog                 // the receiver's TCP connection does not keep up
 	drops
 )
 
-var dropNames = [drops]string{"viewer", "unlisted", "muted", "malformed", "late", "codec", "quiet", "write", "unconnected", "seal", "forged", "stranger", "handed"}
+var dropNames = [drops]string{"viewer", "unlisted", "muted", "malformed", "late", "codec", "quiet", "write", "unconnected", "seal", "forged", "stranger", "handed", "backlog"}
 
 // String names the cause as logs do.
 func (d Drop) String() string { return dropNames[d] }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spillway-sfu/spillway/sfu-node/bandwidth"
 	"github.com/spillway-sfu/spillway/sfu-node/burst"
+	"github.com/spillway-sfu/spillway/sfu-node/framed"
 	"github.com/spillway-sfu/spillway/sfu-node/layer"
 	"github.com/spillway-sfu/spillway/sfu-node/seal"
 )
@@ -99,18 +100,44 @@ func (b *batch) flush() {
 	if len(b.runs) == 0 {
 		return
 	}
-	packets, sent := 0, 0
+	packets, sent, framedRuns := 0, 0, 0
 	for _, r := range b.runs {
 		packets += r.Packets()
+		if framed.Stands(r.To) {
+			framedRuns++
+		}
 	}
-	if b.writer != nil {
-		sent = b.writer.Write(b.runs)
+	if framedRuns > 0 {
+		taken, refused := b.flushFramed()
+		sent, packets = taken, packets-refused
+	}
+	if b.writer != nil && len(b.runs) > 0 {
+		sent += b.writer.Write(b.runs)
 	}
 	count := &b.sfu.count
 	count.PacketsOut.Add(int64(sent))
 	count.BytesOut.Add(int64(b.used))
 	count.dropped[DropWrite].Add(int64(packets - sent))
 	b.runs, b.used = b.runs[:0], 0
+}
+
+// flushFramed queues the runs that go over TCP, and leaves the others. It returns how
+// many packets were taken, and how many found a full queue.
+func (b *batch) flushFramed() (taken, refused int) {
+	others := b.runs[:0]
+	for _, r := range b.runs {
+		if !framed.Stands(r.To) {
+			others = append(others, r)
+			continue
+		}
+		if c := b.sfu.socket.connection(r.To); c != nil {
+			n := c.Send(r.Data, r.Size)
+			taken, refused = taken+n, refused+r.Packets()-n
+		}
+	}
+	b.runs = others
+	b.sfu.count.dropped[DropBacklog].Add(int64(refused))
+	return taken, refused
 }
 
 // reserve makes room for n packets, each of which may become a run.

@@ -2,6 +2,7 @@ package sfu
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -156,7 +157,7 @@ func (s *SFU) api(p *Peer) (*webrtc.API, error) {
 	set.SetICEUDPMux(s.mux)
 	set.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
 	set.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	set.SetIncludeLoopbackCandidate(s.cfg.Addresses[0].IsLoopback())
+	set.SetIncludeLoopbackCandidate(slices.ContainsFunc(s.cfg.Addresses, netip.Addr.IsLoopback))
 	set.SetICETimeouts(s.cfg.QuietAfter, max(s.cfg.GoneAfter-s.cfg.QuietAfter, time.Second/10), 2*time.Second)
 	// GCM first: it costs a sixth of AES-CM with HMAC. All browsers take it.
 	set.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)

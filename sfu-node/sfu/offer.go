@@ -3,9 +3,7 @@ package sfu
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pion/sdp/v3"
@@ -66,7 +64,7 @@ func (p *Peer) negotiate(ctx context.Context, offer string) error {
 	case <-ctx.Done():
 		return events.Errorf(events.CodeInternal, "no answer in time")
 	}
-	p.answer = events.Pack(withCandidates(p.pc.LocalDescription().SDP, p.sfu.cfg.Addresses[1:], p.sfu.Port()))
+	p.answer = events.Pack(withCandidates(p.pc.LocalDescription().SDP, p.sfu.further))
 	return nil
 }
 
@@ -194,28 +192,4 @@ func (p *Peer) prepareStreams(kind webrtc.RTPCodecType, mids []string, most int)
 		}
 	}
 	return streams, nil
-}
-
-// withCandidates adds further addresses to the first section of an answer, the
-// one that all others are bundled with. The stack itself announces the first
-// address only.
-func withCandidates(answer string, more []netip.Addr, port int) string {
-	if len(more) == 0 {
-		return answer
-	}
-	const marker = "a=end-of-candidates"
-	before, after, ok := strings.Cut(answer, marker)
-	if !ok {
-		return answer
-	}
-	var b strings.Builder
-	b.WriteString(before)
-	for i, a := range more {
-		// Host candidates, each preferred less (RFC 8445, section 5.1.2.1).
-		priority := uint32(126)<<24 | uint32(65000-i)<<8 | 255
-		fmt.Fprintf(&b, "a=candidate:%d 1 udp %d %s %d typ host\r\n", i+2, priority, a, port)
-	}
-	b.WriteString(marker)
-	b.WriteString(after)
-	return b.String()
 }

@@ -183,6 +183,9 @@ func (p *Peer) discard() {
 			p.sfu.log.Debug("closing a connection", "key", p.seat.key, "error", err)
 		}
 	}
+	if c := p.sfu.socket.connection(to); c != nil {
+		c.Finish()
+	}
 }
 
 const (
@@ -309,7 +312,7 @@ func (p *Peer) writeRTCP(packets []rtcp.Packet) {
 	n, err = e.sealer.SealRTCP(b, n)
 	e.mu.Unlock()
 	if err == nil {
-		_, err = p.sfu.socket.WriteToUDPAddrPort(b[:n], to)
+		_, err = p.sfu.socket.write(b[:n], to)
 	}
 	if err != nil {
 		p.sfu.count.drop(DropWrite)

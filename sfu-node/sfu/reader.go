@@ -5,13 +5,27 @@ import (
 	"time"
 
 	"github.com/spillway-sfu/spillway/sfu-node/burst"
+	"github.com/spillway-sfu/spillway/sfu-node/framed"
+)
+
+// arrivals are the datagrams that have come.
+type arrivals interface {
+	// Datagram is one of them, and where it is from.
+	Datagram(i int) ([]byte, netip.AddrPort)
+	// Swap gives the buffer of one away for another of the same size.
+	Swap(i int, other []byte) []byte
+}
+
+var (
+	_ arrivals = (*burst.Reader)(nil)
+	_ arrivals = (*framed.Conn)(nil)
 )
 
 // reader reads one of the node's sockets. What has arrived is read at once and
 // handled in one go: all of it that is to be forwarded leaves together.
 type reader struct {
 	sfu       *SFU
-	datagrams *burst.Reader
+	datagrams arrivals
 	batch     *batch
 	waiting   []*uplink // those that hold a frame that is not complete
 	locked    *Peer     // whose intake is locked
@@ -34,6 +48,19 @@ func (s *SFU) read() error {
 		})
 	}
 	return nil
+}
+
+// serve reads a TCP connection. What it holds of a frame when it ends goes on as it
+// is.
+func (s *SFU) serve(c *framed.Conn) {
+	r := &reader{sfu: s, datagrams: c}
+	borrowed := func(what func() time.Time) time.Time {
+		r.batch = s.takeBatch()
+		defer func() { r.batch.release(); r.batch = nil }()
+		return what()
+	}
+	_ = c.Serve(func(n int) time.Time { return borrowed(func() time.Time { return r.take(n) }) })
+	borrowed(func() time.Time { return r.gather(s.now() + gatherFor) })
 }
 
 // take handles n datagrams.

@@ -39,11 +39,15 @@ var ErrStale = errors.New("a later session of this participant is here")
 type Config struct {
 	// Node is the node's id, as rosters name it.
 	Node string
-	// Addresses are announced to participants, the best one first; at least one,
-	// all IPv4 or all IPv6.
+	// Addresses are announced to participants, the best one of each family first; at
+	// least one, IPv4, IPv6 or both.
 	Addresses []netip.Addr
 	// Port is the UDP port for all media; 0 takes any free one.
 	Port int
+	// TCP takes media on TCPPort as well, from participants whose networks block
+	// UDP; 0 takes any free one.
+	TCP     bool
+	TCPPort int
 	// Log takes what happens; required.
 	Log *slog.Logger
 	// Left is told, from any goroutine and without locks held, when a
@@ -84,7 +88,7 @@ type Departure struct {
 	Reason   events.LeftReason
 }
 
-// SFU carries the rooms of one node on one UDP port. Its methods may be called
+// SFU carries the rooms of one node on one UDP port, and one TCP port. Its methods may be called
 // from any goroutine.
 type SFU struct {
 	cfg       Config
@@ -93,6 +97,7 @@ type SFU struct {
 	identity  identity
 	socket    *socket
 	mux       ice.UDPMux
+	further   string // candidates that the stack does not announce by itself
 	count     Counters
 	bursts    []*burst.Socket // for each socket
 	batches   sync.Pool       // of *batch
@@ -120,11 +125,6 @@ func New(cfg Config) (*SFU, error) {
 	if len(cfg.Addresses) == 0 {
 		return nil, errors.New("sfu: no media address is configured")
 	}
-	for _, a := range cfg.Addresses {
-		if a.Is4() != cfg.Addresses[0].Is4() {
-			return nil, errors.New("sfu: media addresses are of both IPv4 and IPv6")
-		}
-	}
 	setDefault(&cfg.ListedViewers, events.MaxListedViewers)
 	setDefault(&cfg.KeepLost, 15*time.Second)
 	setDefault(&cfg.ConnectWithin, 15*time.Second)
@@ -150,7 +150,10 @@ func New(cfg Config) (*SFU, error) {
 	if err := s.read(); err != nil {
 		return nil, errors.Join(fmt.Errorf("sfu: read from the media port: %w", err), sock.Close())
 	}
-	s.mux = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: sock, Logger: quiet{}})
+	if err := s.openTCP(); err != nil {
+		return nil, errors.Join(fmt.Errorf("sfu: listen for media: %w", err), sock.Close())
+	}
+	s.mux, s.further = sock.mux(), s.candidates()
 	if cfg.Pipes {
 		if err := s.web.open(s); err != nil {
 			return nil, errors.Join(err, s.mux.Close())

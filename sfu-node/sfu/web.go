@@ -39,13 +39,12 @@ var _ pipe.Handler = (*web)(nil)
 func (w *web) open(s *SFU) error {
 	w.sfu = s
 	w.assigned, w.links, w.opened = map[string]assigned{}, map[string]*pipe.Link{}, map[*pipe.Link][]pipe.Open{}
-	bind := netip.IPv4Unspecified()
-	if s.cfg.Addresses[0].Is6() {
-		bind = netip.IPv6Unspecified()
+	// Pipes use one family; nodes that have both have IPv4 in common with all others.
+	addresses := slices.Clone(s.cfg.Addresses)
+	if four, _ := families(addresses); four {
+		addresses = slices.DeleteFunc(addresses, netip.Addr.Is6)
 	}
-	if !slices.ContainsFunc(s.cfg.Addresses, func(a netip.Addr) bool { return !a.IsLoopback() }) {
-		bind = s.cfg.Addresses[0]
-	}
+	bind := bindTo(addresses)
 	var err error
 	w.mesh, err = pipe.Listen(pipe.Config{
 		Node: s.cfg.Node, Certificate: s.identity.tls, Bind: netip.AddrPortFrom(bind, uint16(s.cfg.PipePort)),
