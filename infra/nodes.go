@@ -34,7 +34,7 @@ func (d *stack) addNodes() {
 	group := awsec2.NewCfnSecurityGroup(d.scope, jsii.String("Media"), &awsec2.CfnSecurityGroupProps{
 		GroupDescription: jsii.String("Media of participants, and pipes between nodes"), VpcId: vpc.AttrVpcId(), Tags: d.tagList(),
 		SecurityGroupIngress: []any{
-			ingress("udp", d.settings.MediaPort, "Media over UDP"), ingress("tcp", 443, "Media over TCP, for networks without UDP")},
+			ingress("udp", d.settings.MediaPort, "Media over UDP"), ingress("tcp", cloud.TCPPort, "Media over TCP, for networks without UDP")},
 		SecurityGroupEgress: []any{&awsec2.CfnSecurityGroup_EgressProperty{IpProtocol: jsii.String("-1"), CidrIp: jsii.String("0.0.0.0/0"),
 			Description: jsii.String("Participants are anywhere, at any port")}}})
 	for _, protocol := range []string{"udp", "tcp"} {

@@ -34,7 +34,7 @@ type Settings struct {
 	SpareSeats    int      `json:"spareSeats" doc:"Publishers' seats of the default profile to keep free ahead of people, 0 to 10000: they join without waiting for a node. Above 0 a node runs, and is billed, also while nobody is in a room"`
 	Consolidate   string   `json:"consolidate" doc:"How eagerly nodes are emptied whose people fit onto others: off, cautious (at most one person moved for each cent an hour that it saves, 4 nodes an hour) or eager (5 people, 20 nodes). Moving is a second connection made before the first ends"`
 	SpotPercent   int      `json:"spotPercent" doc:"Share of nodes first asked for as spot instances, 0 to 100; what EC2 refuses is asked for on demand. A spot node can be taken away with two minutes' notice"`
-	MediaPort     int      `json:"mediaPort" doc:"UDP port of media on nodes, 1024 to 65535; TCP 443 is open too, for networks that pass nothing else"`
+	MediaPort     int      `json:"mediaPort" doc:"UDP port of media on nodes, 1024 to 65535; people whose networks block UDP get media over TCP port 443"`
 
 	Domain         Domain `json:"domain" doc:"Name of your own for the two APIs; without one they have the names that AWS gives them"`
 	AlarmEmail     string `json:"alarmEmail" doc:"Address that alarms are sent to, which must confirm AWS's first message; empty means that alarms only show in CloudWatch"`

@@ -31,6 +31,7 @@ verified=$(uptime)
 cat >>"$etc/node.env" <<END
 SPILLWAY_MEDIA_IP=${public:+$public,}$private
 SPILLWAY_MEDIA_PORT=$port
+SPILLWAY_TCP_PORT=$tcp
 SPILLWAY_LOG=$log
 SPILLWAY_HOST=$SPILLWAY_METADATA
 SPILLWAY_BOOT_STAGES=script=$began,fetch=$fetched,verified=$verified

@@ -134,7 +134,7 @@ func TestUserDataBootsAPlainImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []string{"SPILLWAY_URL=wss://a/ws", "SPILLWAY_NODE=n-1", "SPILLWAY_TOKEN=token", "SPILLWAY_MEDIA_IP=203.0.113.9,10.70.0.9",
-		"SPILLWAY_MEDIA_PORT=7882", "SPILLWAY_LOG=info", "SPILLWAY_HOST=http://127.0.0.1"} {
+		"SPILLWAY_MEDIA_PORT=7882", "SPILLWAY_TCP_PORT=443", "SPILLWAY_LOG=info", "SPILLWAY_HOST=http://127.0.0.1"} {
 		if !strings.Contains(string(env), line) {
 			t.Errorf("the node is not told %s:\n%s", line, env)
 		}

@@ -14,9 +14,13 @@ import (
 type NodeProgram struct {
 	// URL is an object's in S3, SHA256 its checksum in hexadecimal digits.
 	URL, SHA256 string
-	Port        int    // of media
+	Port        int    // of media over UDP
 	Log         string // level
 }
+
+// TCPPort is where nodes take media over TCP: the port that networks which pass little
+// else do pass.
+const TCPPort = 443
 
 // Boot is what a node is told at launch.
 type Boot struct {
@@ -54,6 +58,6 @@ SPILLWAY_NODE=%s
 SPILLWAY_TOKEN=%s
 END
 [ -z "${SPILLWAY_BOOT:-}" ] || exec "$SPILLWAY_BOOT"
-program='%s' sha256='%s' port='%d' log='%s'
-%s`, b.SocketURL, b.Node, b.Token, b.Program.URL, b.Program.SHA256, b.Program.Port, b.Program.Log, bootScript), nil
+program='%s' sha256='%s' port='%d' tcp='%d' log='%s'
+%s`, b.SocketURL, b.Node, b.Token, b.Program.URL, b.Program.SHA256, b.Program.Port, TCPPort, b.Program.Log, bootScript), nil
 }
