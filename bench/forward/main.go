@@ -184,7 +184,7 @@ var rivals = map[string]struct {
 	start   func(binary string) (server, error)
 }{
 	"livekit": {"livekit-server", "build/peers/livekit-server", startLiveKit},
-	"janus":   {"janus", "build/peers/janus", nil},
+	"janus":   {"janus", "build/peers/janus", startJanus},
 	"galene":  {"galene", "build/peers/galene", nil},
 }
 
@@ -229,7 +229,7 @@ func measure(begin func() (server, error), sfu, profile string, l load, windows 
 		return r, err
 	}
 	r.Memory = g.memory
-	time.Sleep(3 * time.Second)
+	time.Sleep(l.kind.settles())
 	g.watcher.begin()
 	var cpu []float64
 	first := g.rest(s.pid())

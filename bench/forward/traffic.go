@@ -72,6 +72,15 @@ func (t traffic) flows(i int) []flow {
 	return []flow{full}
 }
 
+// settles is how long it takes until everything is as it stays: where there are
+// layers, an SFU first finds out which it can send.
+func (t traffic) settles() time.Duration {
+	if t == meeting {
+		return 10 * time.Second
+	}
+	return 3 * time.Second
+}
+
 // voices is how many of so many publishers have their microphone on.
 func (t traffic) voices(publishers int) int {
 	switch t {
