@@ -66,8 +66,10 @@ func newGenerator(ctx context.Context, s server, profile string, l load) (*gener
 	}
 	time.Sleep(2 * time.Second)
 	g.memory = (residentKB(s.pid()) - before) / float64(l.subscribers)
-	for _, sub := range g.subscribers[1:] {
-		g.running.Go(func() { g.report(sub) })
+	for _, sub := range g.subscribers {
+		if !sub.reads {
+			g.running.Go(func() { g.report(sub) })
+		}
 	}
 	return g, nil
 }
@@ -94,17 +96,23 @@ func (g *generator) subscribe(ctx context.Context, s server, i int, suite dtls.S
 		return err
 	}
 	_ = conn.SetReadBuffer(4 << 20)
-	who := seat{name: fmt.Sprintf("subscriber-%03d", i), number: i, load: g.load, suite: suite, socket: conn, reads: i == 0, onKey: func(string) {}}
-	if who.reads {
+	sub := &subscriber{conn: conn, reads: i == 0 || g.load.kind == meeting}
+	who := seat{name: fmt.Sprintf("subscriber-%03d", i), number: i, load: g.load, suite: suite, socket: conn, reads: sub.reads, onKey: func(string) {}}
+	switch {
+	case i == 0:
 		who.onPacket = g.watcher.take
+	case sub.reads:
+		who.onPacket = func(_ string, p *rtp.Packet) {
+			if len(p.Payload) > 0 {
+				sub.read.Add(1)
+			}
+		}
 	}
-	p, err := s.join(ctx, who)
-	if err != nil {
+	if sub.peer, err = s.join(ctx, who); err != nil {
 		return errors.Join(err, conn.Close())
 	}
-	sub := &subscriber{peer: p, conn: conn}
 	g.subscribers = append(g.subscribers, sub)
-	if who.reads {
+	if sub.reads {
 		return nil
 	}
 	// At once: a crowd of peers that read what they get would be the load
@@ -132,7 +140,7 @@ func (g *generator) close() {
 func (g *generator) take(pid int) count {
 	c := count{cpu: cpuTime(pid)}
 	for _, s := range g.subscribers[1:] {
-		c.arrived += s.dropped()
+		c.arrived += s.arrived()
 	}
 	for i, p := range g.publishers {
 		for index, f := range g.load.kind.flows(i) {
@@ -212,13 +220,24 @@ func (w *watcher) end() (delay, error) {
 	return d, nil
 }
 
-// subscriber is one that drops RTP unseen.
+// subscriber is one that drops RTP unseen, or, in a meeting, reads it: what chooses
+// layers must be told when each packet came.
 type subscriber struct {
 	*peer
+	reads bool
+	read  atomic.Int64
 	conn  *net.UDPConn
 	drops uint32 // the socket's counter, which is 32 bits wide
 	total int64
 	mu    sync.Mutex
+}
+
+// arrived is how many packets have.
+func (s *subscriber) arrived() int64 {
+	if s.reads {
+		return s.read.Load()
+	}
+	return s.dropped()
 }
 
 // ssrc is a stream of those that it gets, as far as the SFU has named any; what is

@@ -5,7 +5,8 @@
 // Subscribers are real WebRTC peers until ICE and DTLS are done. Then all but one
 // drop RTP in a socket filter that lets STUN, DTLS and RTCP pass, and their
 // packets are counted from the socket's drop counter, so that the load generator
-// is not what is measured; the one left checks sequence, content and delay. Each
+// is not what is measured; the one left checks sequence, content and delay. In a
+// meeting all read, as what chooses layers must be told when each packet came. Each
 // filtered subscriber reports as a browser does: transport-wide feedback 20 times
 // a second and a receiver report once a second. Loopback charges the receiver's
 // kernel work to the sender too, for every SFU alike.
@@ -68,7 +69,7 @@ func main() {
 		servePlain()
 		return
 	}
-	rows := flag.String("rows", "1x20,1x50,1x100,4x50,4x100,8x100,16x100,4x50 paced,9x50 gallery", "publishers x subscribers, separated by commas, with the traffic: none, paced, gallery or meeting")
+	rows := flag.String("rows", "1x20,1x50,1x100,4x50,4x100,8x100,16x100,4x50 paced,9x50 gallery,20x20 meeting", "publishers x subscribers, separated by commas, with the traffic: none, paced, gallery or meeting")
 	only := flag.String("sfu", "spillway,pion,livekit,janus,galene", "which SFUs to measure")
 	profiles := flag.String("srtp", "gcm,cm", "SRTP profiles, for each SFU")
 	windows := flag.Int("windows", 5, "windows of two seconds to measure")
