@@ -44,8 +44,10 @@ type result struct {
 	Traffic     traffic `json:"traffic,omitempty"`
 	CPU         spread  `json:"us_per_packet"`
 	Memory      float64 `json:"kb_per_subscriber"`
-	Loss        float64 `json:"loss"`
-	Delay       delay   `json:"added_latency_ms"`
+	// Loss is of the packets that were asked for; in a meeting it is below 0 where an
+	// SFU sends larger layers than those.
+	Loss  float64 `json:"loss"`
+	Delay delay   `json:"added_latency_ms"`
 }
 
 type spread struct {

@@ -155,6 +155,7 @@ func (s *SFU) api(p *Peer) (*webrtc.API, error) {
 	set.LoggerFactory = quiet{}
 	set.SetLite(true)
 	set.SetICEUDPMux(s.mux)
+	set.SetICEBindingRequestHandler(p.onCheck)
 	set.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
 	set.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	set.SetIncludeLoopbackCandidate(slices.ContainsFunc(s.cfg.Addresses, netip.Addr.IsLoopback))

@@ -2,44 +2,8 @@ package sfu
 
 import (
 	"encoding/binary"
-	"maps"
-	"net/netip"
-	"sync"
-	"sync/atomic"
 	"time"
 )
-
-// links finds participants by where they send from. Readers look for each packet,
-// so they look without a lock at a map that is replaced as a whole.
-type links struct {
-	mu    sync.Mutex
-	peers atomic.Pointer[map[netip.AddrPort]*Peer]
-}
-
-func (l *links) find(from netip.AddrPort) *Peer {
-	if m := l.peers.Load(); m != nil {
-		return (*m)[from]
-	}
-	return nil
-}
-
-// move makes a participant be found at to, no longer at old; either may be
-// invalid.
-func (l *links) move(p *Peer, old, to netip.AddrPort) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := map[netip.AddrPort]*Peer{}
-	if m := l.peers.Load(); m != nil {
-		maps.Copy(now, *m)
-	}
-	if now[old] == p {
-		delete(now, old)
-	}
-	if to.IsValid() {
-		now[to] = p
-	}
-	l.peers.Store(&now)
-}
 
 // RTCP packet types and formats (RFC 3550, section 12.1; RFC 4585, section 6;
 // RFC 5104, section 4.3.1).

@@ -42,6 +42,7 @@ type Peer struct {
 
 	egress egress
 	intake intake
+	paths  paths
 	ssrc   uint32 // of what we say as a receiver
 
 	room  *Room
@@ -178,6 +179,7 @@ func (p *Peer) discard() {
 	p.egress.to = netip.AddrPort{}
 	p.egress.mu.Unlock()
 	p.sfu.links.move(p, to, netip.AddrPort{})
+	p.sfu.links.leave(p)
 	if p.pc != nil {
 		if err := p.pc.GracefulClose(); err != nil {
 			p.sfu.log.Debug("closing a connection", "key", p.seat.key, "error", err)
