@@ -179,15 +179,21 @@ func emptiedTooSoon(t *trial) {
 	for _, p := range people[1:4] {
 		p.leave()
 	}
-	// A seat that is free already: the node's load does not change when it is taken.
-	last := t.someone("late", "late", "room-1")
+	// Seats that are free already: what is granted on the nodes does not change.
+	late := []*person{t.someone("late", "late", "room-0"), t.someone("later", "later", "room-1")}
 	t.pass(150*time.Second - time.Duration(t.clock.now)%time.Minute)
 	for range 6 {
-		last.join()
+		for _, p := range late {
+			p.join()
+		}
 		t.pass(45 * time.Second)
-		last.leave()
+		t.expect(len(in(late)) == 2, "only %d came", len(in(late)))
+		for _, p := range late {
+			p.leave()
+		}
 		t.pass(15 * time.Second)
 	}
+	t.expect(t.watch.emptied == 0, "a node was emptied of who had just come")
 }
 
 // longLife: a node lives longer than its token, which is renewed in time, and its
