@@ -80,7 +80,11 @@ func (a authorizer) who(raw, ticket string, s wire.Secrets) (principal string, v
 	if err == nil || late {
 		err = claims.Admit("")
 	}
-	return "participant " + claims.Identity, wire.ResumeContext(wire.ParticipantContext(claims), session, late), err
+	values = wire.ResumeContext(wire.ParticipantContext(claims), session, late)
+	if err == nil {
+		err = wire.RoomContext(values, claims)
+	}
+	return "participant " + claims.Identity, values, err
 }
 
 // resumes returns the session of a resume ticket for whoever signed claims speak

@@ -196,3 +196,47 @@ func TestATicketLetsAnExpiredTokenIn(t *testing.T) {
 		t.Errorf("a node's token: %v, %v", got, err)
 	}
 }
+
+func TestATokenMaySayWhatItsRoomIs(t *testing.T) {
+	for _, c := range []struct {
+		name, preset, config string
+		settings             string // what is passed on
+		words                string // of the refusal
+	}{
+		{"nothing", "", "", "", ""},
+		{"a preset", "webinar", "", `{"preset":"webinar"}`, ""},
+		{"limits", "", `{"maxParticipants":12,"videoCodecs":["vp8","h264"]}`, `{"maxParticipants":12,"videoCodecs":["vp8","h264"]}`, ""},
+		{"both, and what is LiveKit's", "meeting", `{"name":"x","emptyTimeout":300,"maxParticipants":9,"agents":[{}]}`, `{"preset":"meeting","maxParticipants":9}`, ""},
+		{"an unknown preset", "party", "", "", "party"},
+		{"nobody", "", `{"maxParticipants":0}`, "", "maxParticipants"},
+		{"a crowd beyond all bounds", "", `{"maxParticipants":1000001}`, "", "maxParticipants"},
+		{"more on stage than in the room", "", `{"maxParticipants":5,"maxPublishers":6}`, "", "maxPublishers"},
+		{"too many streams", "", `{"videoStreams":50}`, "", "videoStreams"},
+		{"too much", "", `{"receiveKbps":1000001}`, "", "receiveKbps"},
+		{"less than nothing", "", `{"sendKbps":-1}`, "", "sendKbps"},
+		{"no such codec", "", `{"videoCodecs":["divx"]}`, "", "divx"},
+		{"words for numbers", "", `{"maxParticipants":"many"}`, "", "maxParticipants"},
+		{"no object", "", `[1]`, "", "no JSON object"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := ask(t, mint(t, "key", secret, claims(func(k *token.Claims) {
+				k.RoomPreset = c.preset
+				if c.config != "" {
+					k.RoomConfig = []byte(c.config)
+				}
+			})))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.words != "" {
+				if text, _ := got["refusalText"].(string); got["refusal"] != "token_malformed" || !strings.Contains(text, c.words) || got["kind"] != nil {
+					t.Errorf("let in as %v", got)
+				}
+				return
+			}
+			if settings, _ := got["settings"].(string); settings != c.settings || got["kind"] != "participant" {
+				t.Errorf("passed on %v, want %s", got, c.settings)
+			}
+		})
+	}
+}

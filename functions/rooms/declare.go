@@ -18,16 +18,9 @@ import (
 // declaration is the body of POST /v1/rooms. What it leaves out is the preset's,
 // or that of a room nobody declared.
 type declaration struct {
-	Name            string     `json:"name"`
-	Preset          string     `json:"preset"`
-	MaxParticipants *int       `json:"maxParticipants"`
-	MaxPublishers   *int       `json:"maxPublishers"`
-	AudioStreams    *int       `json:"audioStreams"`
-	VideoStreams    *int       `json:"videoStreams"`
-	ReceiveKbps     *int64     `json:"receiveKbps"`
-	SendKbps        *int64     `json:"sendKbps"`
-	VideoCodecs     []string   `json:"videoCodecs"`
-	KeepUntil       *time.Time `json:"keepUntil"`
+	Name string `json:"name"`
+	room.Wish
+	KeepUntil *time.Time `json:"keepUntil"`
 	// StartAt and Expected reserve capacity for so many by then; none cancels.
 	StartAt  *time.Time `json:"startAt"`
 	Expected *int       `json:"expected"`
@@ -44,9 +37,9 @@ func (a api) declare(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any
 	if err := events.CheckName("name", d.Name); err != nil {
 		return nil, err
 	}
-	profile, err := d.profile(a.world.Settings.Profile)
+	profile, err := d.Profile(a.world.Settings.Profile)
 	if err != nil {
-		return nil, err
+		return nil, events.Errorf(events.CodeBadField, "%s", err.Error())
 	}
 	if err := d.reservable(profile); err != nil {
 		return nil, err
@@ -80,37 +73,6 @@ func (d declaration) reservable(p room.Profile) error {
 		return events.Errorf(events.CodeBadField, "expected is %d, expected 0 to maxParticipants, which is %d", *d.Expected, p.MaxParticipants)
 	}
 	return nil
-}
-
-// profile is the preset, or otherwise the fallback, with what the declaration
-// says.
-func (d declaration) profile(otherwise room.Profile) (room.Profile, error) {
-	p := otherwise
-	if d.Preset != "" {
-		var err error
-		if p, err = room.Preset(d.Preset); err != nil {
-			return p, events.Errorf(events.CodeBadField, "%s", err.Error())
-		}
-	}
-	set(&p.MaxParticipants, d.MaxParticipants)
-	if d.MaxPublishers == nil {
-		p.MaxPublishers = min(p.MaxPublishers, p.MaxParticipants)
-	}
-	set(&p.MaxPublishers, d.MaxPublishers)
-	set(&p.AudioStreams, d.AudioStreams)
-	set(&p.VideoStreams, d.VideoStreams)
-	set(&p.ReceiveKbps, d.ReceiveKbps)
-	set(&p.SendKbps, d.SendKbps)
-	if d.VideoCodecs != nil {
-		p.VideoCodecs = d.VideoCodecs
-	}
-	return p, nil
-}
-
-func set[T any](to, from *T) {
-	if from != nil {
-		*to = *from
-	}
 }
 
 // decode reads a JSON object and refuses fields that it does not know, so that a

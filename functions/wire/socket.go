@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -31,8 +33,9 @@ const (
 	ctxSources  = "sources" // separated by commas; none means any
 	ctxAdmin    = "admin"
 	ctxNoData   = "noData"
-	ctxResume   = "resume" // the session of a resume ticket
-	ctxLate     = "late"   // the token has expired
+	ctxSettings = "settings" // a room.Wish in JSON
+	ctxResume   = "resume"   // the session of a resume ticket
+	ctxLate     = "late"     // the token has expired
 	ctxNode     = "node"
 	ctxRenew    = "renew" // Unix milliseconds
 	ctxRefusal  = "refusal"
@@ -58,6 +61,34 @@ func ParticipantContext(c token.Claims) map[string]any {
 func ResumeContext(values map[string]any, session string, late bool) map[string]any {
 	values[ctxResume], values[ctxLate] = session, flag(late)
 	return values
+}
+
+// RoomContext adds to the context of a join token what it says of its room's
+// limits. Its error is a [*token.Error] if they make no sense.
+func RoomContext(values map[string]any, c token.Claims) error {
+	if c.RoomPreset == "" && len(c.RoomConfig) == 0 {
+		return nil
+	}
+	var wish room.Wish
+	if len(c.RoomConfig) > 0 {
+		var typ *json.UnmarshalTypeError
+		if err := json.Unmarshal(c.RoomConfig, &wish); errors.As(err, &typ) && typ.Field != "" {
+			return malformed(fmt.Errorf("%s is a %s", typ.Field, typ.Value))
+		} else if err != nil {
+			return malformed(errors.New("it is no JSON object"))
+		}
+	}
+	wish.Preset = cmp.Or(c.RoomPreset, wish.Preset)
+	if _, err := wish.Profile(room.Default()); err != nil {
+		return malformed(err)
+	}
+	text, err := json.Marshal(wish)
+	values[ctxSettings] = string(text)
+	return err
+}
+
+func malformed(err error) error {
+	return &token.Error{Code: token.ErrMalformed.Code, Text: "the token's roomConfig or roomPreset: " + err.Error(), Signed: true}
 }
 
 // NodeContext is the authorizer's context for a node token.
@@ -120,6 +151,12 @@ func NewCall(r lambda.APIGatewayWebsocketProxyRequest, root token.Root) Call {
 	c.Caller.Metadata, c.Caller.MayPublish, c.Caller.Admin = get(ctxMetadata), get(ctxPublish) != "", get(ctxAdmin) != ""
 	c.Caller.NoData = get(ctxNoData) != ""
 	c.Caller.Resume, c.Caller.Late = get(ctxResume), get(ctxLate) != ""
+	if text := get(ctxSettings); text != "" {
+		var wish room.Wish
+		if json.Unmarshal([]byte(text), &wish) == nil { // the authorizer wrote it
+			c.Caller.Wish = &wish
+		}
+	}
 	if sources := get(ctxSources); sources != "" {
 		for s := range strings.SplitSeq(sources, ",") {
 			c.Caller.Sources = append(c.Caller.Sources, events.Source(s))

@@ -108,6 +108,9 @@ type Caller struct {
 	Admin      bool
 	// NoData forbids to send data to others.
 	NoData bool
+	// Wish, unless nil, is what the token says of its room, where nobody has made it
+	// yet.
+	Wish *room.Wish
 	// Resume is the session of the resume ticket that came with the token. Late says
 	// that the token has expired, and that only the ticket lets its holder in.
 	Resume string

@@ -123,7 +123,7 @@ func remove(v fleet.View, p room.Participant, code events.Code) Send {
 // first asked.
 func wait(s Seating, e JoinEvent, who seeker, now time.Time, set Settings) Plan {
 	w := fleet.Wait{Region: set.Region, Room: e.Caller.Room, Key: e.Caller.Key, Identity: e.Caller.Identity, Name: e.Caller.Name,
-		Role: who.Role, Session: e.Message.Session, From: e.Message.From, Resumed: e.Caller.Resume, Connection: e.Caller.Connection, RequestID: e.Message.ID, Avoid: who.Avoid,
+		Role: who.Role, Session: e.Message.Session, From: e.Message.From, Resumed: e.Caller.Resume, Wish: e.Caller.Wish, Connection: e.Caller.Connection, RequestID: e.Message.ID, Avoid: who.Avoid,
 		Load: set.Profile.SeatLoad(who.Role), Since: now, SeenAt: now}
 	if s.Room != nil {
 		w.Load = s.Room.Profile.SeatLoad(who.Role)

@@ -252,6 +252,8 @@ type Wait struct {
 	Connection string
 	RequestID  string
 	Load       room.Load
+	// Wish is what its token says of a room that does not exist yet.
+	Wish *room.Wish `json:",omitempty"`
 	// Avoid are nodes that did not answer it: to be served there would not help.
 	Avoid []room.NodeID
 	Since time.Time

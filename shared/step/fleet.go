@@ -190,7 +190,11 @@ func (w *World) landed(ctx context.Context, launches []fleet.Launch) ([]fleet.No
 
 func (w *World) serve(ctx context.Context, wait fleet.Wait, landed []fleet.Node) (bool, error) {
 	served := false
-	_, err := run(ctx, w, "serve",
+	w, err := w.wishing(wait.Wish)
+	if err != nil {
+		return false, err
+	}
+	_, err = run(ctx, w, "serve",
 		func(ctx context.Context, _ bool) (control.Seating, error) {
 			s, err := w.seating(ctx, wait.Room, wait.Key, wait.Role, wait.Avoid)
 			if err != nil || len(landed) == 0 {

@@ -14,9 +14,13 @@ import (
 // Join seats a participant or puts it in line. The error is an [*events.Error]
 // for the participant, or a fault.
 func (w *World) Join(ctx context.Context, c control.Caller, m events.Join) error {
+	w, err := w.wishing(c.Wish)
+	if err != nil {
+		return err
+	}
 	spread, looked := w.Spread(), -1
 	role, _ := c.Role(m.Role) // the decision refuses what the token does not allow
-	_, err := run(ctx, w, "join",
+	_, err = run(ctx, w, "join",
 		func(ctx context.Context, complete bool) (control.Seating, error) {
 			looked++
 			if complete {
@@ -35,6 +39,21 @@ func (w *World) Join(ctx context.Context, c control.Caller, m events.Join) error
 			return control.Join(s, control.JoinEvent{Caller: c, Message: m, Spread: spread, Looked: looked}, w.Now(), w.Settings)
 		})
 	return err
+}
+
+// wishing is a world in which rooms that nobody has made yet become as a token
+// wishes. A room that exists, declared or not, stays what it is.
+func (w *World) wishing(wish *room.Wish) (*World, error) {
+	if wish == nil {
+		return w, nil
+	}
+	profile, err := wish.Profile(w.Settings.Profile)
+	if err != nil {
+		return nil, events.Errorf(events.CodeTokenMalformed, "the token's room settings: %s", err.Error())
+	}
+	other := *w
+	other.Settings.Profile = profile
+	return &other, nil
 }
 
 // Leave gives a seat or a place in line back.

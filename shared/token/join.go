@@ -74,6 +74,10 @@ type Claims struct {
 	CanPublishData bool
 	// Sources limits what may be published; empty means every source.
 	Sources []Source
+	// RoomPreset and RoomConfig, a JSON object, are the limits of Room where it does
+	// not exist yet; package room knows what they mean.
+	RoomPreset string
+	RoomConfig json.RawMessage
 	// Hidden participants are not shown to others.
 	Hidden bool
 
@@ -112,6 +116,9 @@ type joinClaims struct {
 	Name     string      `json:"name,omitempty"`
 	Metadata string      `json:"metadata,omitempty"`
 	Video    *videoGrant `json:"video,omitempty"`
+	// RoomPreset and RoomConfig are LiveKit's, too.
+	RoomPreset string          `json:"roomPreset,omitempty"`
+	RoomConfig json.RawMessage `json:"roomConfig,omitempty"`
 }
 
 type videoGrant struct {
@@ -141,6 +148,8 @@ func Mint(keyID, secret string, c Claims) (string, error) {
 		RegisteredClaims: jwt.RegisteredClaims{Issuer: keyID, Subject: c.Identity, ExpiresAt: jwt.NewNumericDate(c.Expires)},
 		Name:             c.Name,
 		Metadata:         c.Metadata,
+		RoomPreset:       c.RoomPreset,
+		RoomConfig:       c.RoomConfig,
 		Video: &videoGrant{
 			Room: c.Room, RoomJoin: c.Join, RoomAdmin: c.Admin, Hidden: c.Hidden,
 			CanPublish: &c.CanPublish, CanSubscribe: &c.CanSubscribe, CanPublishData: &c.CanPublishData,
@@ -194,7 +203,7 @@ func (k Keys) Verify(raw string, now time.Time) (Claims, error) {
 // claims reads a payload; what is absent means what it means to LiveKit.
 func (p joinClaims) claims() Claims {
 	c := Claims{
-		Identity: p.Subject, Name: p.Name, Metadata: p.Metadata,
+		Identity: p.Subject, Name: p.Name, Metadata: p.Metadata, RoomPreset: p.RoomPreset, RoomConfig: p.RoomConfig,
 		Expires: timeOf(p.ExpiresAt), NotBefore: timeOf(p.NotBefore),
 	}
 	v := p.Video
@@ -228,6 +237,7 @@ func (c Claims) check() error {
 		{"name", c.Name, 0, maxName, false},
 		{"metadata", c.Metadata, 0, maxMetadata, true},
 		{"video.room", c.Room, 0, maxName, false},
+		{"roomPreset", c.RoomPreset, 0, maxName, false},
 	} {
 		text := ""
 		switch {
