@@ -170,7 +170,12 @@ describe("in the room", () => {
         await screenshot(page, "dark");
         await page.setViewportSize({ width: 390, height: 780 });
         await settle(page);
+        const outside = () => page.evaluate(() => [...document.querySelectorAll(".controls button")].map((b) => b.getBoundingClientRect())
+          .filter((r) => r.left < 0 || r.right > innerWidth || r.width < 30).length);
+        assert.equal(await outside(), 0, "buttons are outside of a narrow window");
         await screenshot(page, "narrow");
+        await page.setViewportSize({ width: 320, height: 640 });
+        assert.equal(await outside(), 0, "buttons are outside of the narrowest window");
       });
     });
   }

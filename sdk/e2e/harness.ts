@@ -13,9 +13,14 @@ const flags = [
   "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
 ];
 
+/** How Chromium is started. */
+export function unattended(...more: string[]): { executablePath: string; args: string[] } {
+  return { executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: [...flags, ...more] };
+}
+
 /** Starts Chromium. Close it, also when a test fails. */
 export function startBrowser(...more: string[]): Promise<Browser> {
-  return chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: [...flags, ...more] });
+  return chromium.launch(unattended(...more));
 }
 
 /** Serves the built demo on a free port. */

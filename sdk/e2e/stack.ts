@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { access, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { readdirSync, readFileSync } from "node:fs";
+import { access, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -95,19 +96,27 @@ export async function until<T>(what: string, ask: () => Promise<T | null | undef
   throw new Error(`waited in vain for ${what}`);
 }
 
-/** The process ids of the nodes that a stack runs: its descendants that are sfu-node. */
-export async function nodeProcesses(stack: number): Promise<number[]> {
-  const children = async (pid: number): Promise<number[]> => {
-    const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
-    const texts = await Promise.all(threads.map((t) => readFile(`/proc/${pid}/task/${t}/children`, "utf8").catch(() => "")));
-    return texts.join(" ").split(/\s+/).filter(Boolean).map(Number);
+/** The process ids of all that a process has started and that runs. */
+export function descendants(pid: number): number[] {
+  const children = (of: number): number[] => {
+    try {
+      return readdirSync(`/proc/${of}/task`).flatMap((t) => readFileSync(`/proc/${of}/task/${t}/children`, "utf8").split(/\s+/).filter(Boolean).map(Number));
+    } catch {
+      return [];
+    }
   };
   const all: number[] = [];
-  for (const queue = await children(stack); queue.length > 0;) {
-    const pid = queue.pop() ?? 0;
-    all.push(pid);
-    queue.push(...await children(pid));
+  for (const queue = children(pid); queue.length > 0;) {
+    const next = queue.pop() ?? 0;
+    all.push(next);
+    queue.push(...children(next));
   }
+  return all;
+}
+
+/** The process ids of the nodes that a stack runs: its descendants that are sfu-node. */
+export async function nodeProcesses(stack: number): Promise<number[]> {
+  const all = descendants(stack);
   const names = await Promise.all(all.map((pid) => readFile(`/proc/${pid}/comm`, "utf8").catch(() => "")));
   return all.filter((_, i) => names[i]?.trim() === "sfu-node");
 }

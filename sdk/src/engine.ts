@@ -30,6 +30,9 @@ export interface EngineListener {
   crowd(): { crowd: number; ahead: number };
 }
 
+/** How late an alarm must be for the machine to have slept; timers of tabs in the background may be a minute late. */
+const sleptMs = 90_000;
+
 /**
  * Carries out what the state machine in session.ts decides, and tells it what
  * happened. The only place that owns sockets, peer connections and timers. There
@@ -92,9 +95,10 @@ export class Engine {
     if (life) this.#feed({ type: "settled", generation: life.generation });
   }
 
-  /** Asks the node for a sign of life at once: the network may be another now. */
-  ask(): void {
-    for (const life of this.#lives) life.ask();
+  /** The network may be another now: whether the node is still to be reached is found out at once, and what waits for the network does not. */
+  renew(): void {
+    for (const life of this.#lives) life.doubt();
+    this.#feed({ type: "online" });
   }
 
   /** Sends over all control channels that are open. */
@@ -138,12 +142,19 @@ export class Engine {
       case "discard":
         return this.#discard(effect.generation);
       case "alarm":
-        clearTimeout(this.#alarm);
-        this.#alarm = setTimeout(() => this.#feed({ type: "alarm" }), effect.afterMs);
-        return;
+        return this.#setAlarm(effect.afterMs);
       case "silence":
         return clearTimeout(this.#alarm);
     }
+  }
+
+  #setAlarm(afterMs: number): void {
+    clearTimeout(this.#alarm);
+    const due = performance.now() + afterMs;
+    this.#alarm = setTimeout(() => {
+      const lateMs = performance.now() - due;
+      this.#feed(lateMs > sleptMs ? { type: "alarm", lateMs } : { type: "alarm" });
+    }, afterMs);
   }
 
   #prepare(generation: number): void {
@@ -159,6 +170,7 @@ export class Engine {
       onLost: lost,
       onSuspect: () => this.#feed({ type: "suspect", generation }),
       onRecovered: () => this.#feed({ type: "recovered", generation }),
+      onCutOff: () => this.#feed({ type: "move", generation }),
       onOddity: (text) => this.#listener.onOddity(text),
     });
     life.ready.catch((error: unknown) => lost(...reasonOf(error, "unsupported")));

@@ -3,6 +3,10 @@ import { Version, type FromSDK, type ToSDK } from "./events.js";
 import { Peer, type StreamCounts } from "./peer.js";
 import { answered, beat, doubtMs, heard, isSilent, pingEveryMs, restingPulse, silence, type Pulse } from "./pulse.js";
 
+/** After a change of the network: how often to ask for a sign of life, and how long to wait for one. */
+const doubtEveryMs = 150;
+const cutOffMs = 700;
+
 /** What a session tells the engine; nothing after {@link Life.end}. */
 export interface LifeListener {
   /** The control channel is open. */
@@ -12,6 +16,8 @@ export interface LifeListener {
   /** Nothing has come for a while, and after that: something has come again. */
   onSuspect(): void;
   onRecovered(): void;
+  /** The network may be another, and nothing has come since. */
+  onCutOff(): void;
   onOddity(text: string): void;
 }
 
@@ -24,6 +30,7 @@ export class Life {
   #listener: LifeListener | undefined;
   #heart: ReturnType<typeof setInterval> | undefined;
   #pulse: Pulse = restingPulse;
+  #doubted: ReturnType<typeof setInterval> | undefined;
   #suspect = false;
   /** What the browser had received when this was last looked at; undefined while there is no doubt. */
   #received: number | undefined;
@@ -59,10 +66,30 @@ export class Life {
     if (this.#peer?.ping({ action: "ping", v: Version, n })) this.#pulse = beat(this.#pulse, performance.now());
   }
 
+  /**
+   * Finds out soon whether the node can still be reached: a connection does not
+   * survive the loss of the address it was made from, and need not be waited for.
+   */
+  doubt(): void {
+    const peer = this.#peer;
+    if (!peer || this.#doubted) return;
+    const began = performance.now();
+    this.ask();
+    this.#doubted = setInterval(() => {
+      const now = performance.now();
+      const heard = this.#pulse.heardAt > began;
+      if (!heard && now - began < cutOffMs) return this.ask();
+      clearInterval(this.#doubted);
+      this.#doubted = undefined;
+      if (!heard && this.#listener && !this.#suspect) this.#listener.onCutOff();
+    }, doubtEveryMs);
+  }
+
   /** Ends the connection; the listener hears nothing more. */
   end(): void {
     this.#listener = undefined;
     clearInterval(this.#heart);
+    clearInterval(this.#doubted);
     this.ready.then((peer) => peer.close(), () => undefined);
   }
 

@@ -44,7 +44,7 @@ export class Room extends Emitter<RoomEvents> {
   #wantRevision = 0;
   #sample: Sample | undefined;
   #joinedBefore = false;
-  readonly #onNetwork = () => this.#engine.ask();
+  readonly #onNetwork = () => this.#engine.renew();
   readonly #onPageHide = () => this.#engine.disconnect();
 
   constructor(options: RoomOptions = {}) {

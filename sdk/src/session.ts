@@ -121,7 +121,10 @@ function whileTrying(state: Trying, input: Input, world: World): Step {
       if (input.generation !== attempt.generation || !attempt.seat) return stay(state);
       return fail(state, spend(attempt), { code: "node_unreachable" }, world);
     case "alarm":
-      return alarm(state, world);
+      // Time asleep was not spent trying.
+      return alarm(withAttempt(state, { ...attempt, progressAt: attempt.progressAt + (input.lateMs ?? 0) }), world);
+    case "online":
+      return attempt.phase === "pausing" && attempt.tries > 1 ? retry(state) : stay(state);
     default:
       return stay(state);
   }

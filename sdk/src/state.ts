@@ -99,8 +99,10 @@ export type Input =
   | { readonly type: "lost"; readonly generation: number; readonly code: ErrorCode; readonly text: string }
   /** The node said that it ends the connection. */
   | { readonly type: "closing"; readonly generation: number; readonly code: ErrorCode; readonly text: string }
-  /** The alarm rang. */
-  | { readonly type: "alarm" };
+  /** There is a network again, or another: what waits for better times need not. */
+  | { readonly type: "online" }
+  /** The alarm rang, so much later than it was set for: the machine slept. */
+  | { readonly type: "alarm"; readonly lateMs?: number };
 
 /** What is to be done about it, in this order. */
 export type Effect =

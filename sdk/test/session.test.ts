@@ -265,3 +265,42 @@ describe("leaving", () => {
     assert.equal(r.generation, 2);
   });
 });
+
+describe("a machine that slept, and a network that comes back", () => {
+  const lost = () => {
+    const r = joined();
+    return r.feed({ type: "lost", generation: r.generation, code: "node_unreachable", text: "" });
+  };
+  /** Without a network, so many times. */
+  const tried = (times: number) => {
+    const r = lost();
+    for (let i = 0; i < times; i++) {
+      r.feed({ type: "alarm" });
+      r.feed({ type: "hungUp", dial: r.dial, code: "network" });
+    }
+    return r;
+  };
+
+  test("time asleep is no time in which it was tried", () => {
+    const asleep = tried(2).after(600_000);
+    asleep.feed({ type: "alarm", lateMs: 599_000 });
+    asleep.feed({ type: "hungUp", dial: asleep.dial, code: "network" });
+    assert.equal(asleep.state.name, "reconnecting", "the network of a machine that wakes comes a moment later");
+    const awake = tried(2).after(600_000);
+    awake.feed({ type: "alarm" });
+    awake.feed({ type: "hungUp", dial: awake.dial, code: "network" });
+    assert.equal(awake.end, "network");
+  });
+  test("what waits after failures tries at once when there is a network", () => {
+    const r = tried(4);
+    assert.deepEqual(r.deeds, ["alarm"]);
+    const { dial } = r;
+    assert.deepEqual([r.feed({ type: "online" }).deeds, r.dial], [["dial", "alarm"], dial + 1]);
+    assert.deepEqual(r.feed({ type: "online" }).deeds, [], "but not twice");
+  });
+  test("the first return of a crowd stays spread, and who is in the room or waits for a node is left alone", () => {
+    assert.deepEqual(lost().feed({ type: "online" }).deeds, []);
+    assert.deepEqual(joined().feed({ type: "online" }).deeds, []);
+    assert.deepEqual(asking().told(waiting()).feed({ type: "online" }).deeds, []);
+  });
+});
