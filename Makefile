@@ -51,6 +51,8 @@ bench: setup-test build ## Measure joins, cold starts, bad networks and forwardi
 	@go run ./bench/units
 	@go run ./bench/network
 	@go build -o build/forward ./bench/forward && build/forward
+	@go test -run NONE -bench Pipe ./sfu-node/pipe
+	@go test -count 1 -run TestLatencyThroughPipes -v ./sfu-node/sfu | grep pipes:
 
 LIVEKIT := v1.9.11
 
@@ -71,7 +73,7 @@ PUBLISHERS ?= 8
 plan: ## Say what an audience takes and costs (VIEWERS, PUBLISHERS, PRESET, TYPES, JSON=1)
 	@go run ./infra/plan -viewers $(VIEWERS) -publishers $(PUBLISHERS) $(if $(PRESET),-preset $(PRESET)) $(if $(TYPES),-types $(TYPES)) $(if $(JSON),-json)
 
-build: $(FUNCTIONS:%=build/local/%/bootstrap) build/local/sfu-node build/local/spillway-local build/local/spillway demo ## Build everything for this machine into build/local
+build: $(FUNCTIONS:%=build/local/%/bootstrap) build/local/sfu-node build/local/spillway-local build/local/spillway build/local/lightpeer demo ## Build everything for this machine into build/local
 
 package: $(FUNCTIONS:%=build/lambda/%/bootstrap) build/lambda/secrets/bootstrap build/node/sfu-node ## Build what is deployed, for linux/arm64, into build/lambda and build/node
 
@@ -107,6 +109,9 @@ build/node/sfu-node: FORCE
 
 build/local/sfu-node: FORCE
 	@go build -trimpath -o $@ ./sfu-node
+
+build/local/lightpeer: FORCE
+	@go build -trimpath -o $@ ./sfu-node/lightpeer/cmd
 
 build/local/spillway: FORCE
 	@go build -trimpath -o $@ ./infra/cli
