@@ -11,6 +11,8 @@ export interface Stack {
   readonly demo: string;
   readonly socket: string;
   readonly pid: number;
+  /** The folder of what its processes write. */
+  readonly logs: string;
   /** A GET of the HTTP API, or with a body a POST, with the key. */
   api<T>(path: string, body?: object): Promise<T>;
   /** Any other request to the HTTP API. */
@@ -59,14 +61,14 @@ export async function startStack(options: Record<string, string>): Promise<Stack
       if (child.exitCode !== null) throw new Error(`the stack ended: ${output}`);
       return JSON.parse(await readFile(readyFile, "utf8").catch(() => "null")) as Ready | null;
     }, 60_000);
-    return operate(ready, child.pid ?? 0, stop);
+    return operate(ready, child.pid ?? 0, path.join(folder, "logs"), stop);
   } catch (error) {
     await stop();
     throw new Error(`${String(error)}; it printed: ${output}`, { cause: error });
   }
 }
 
-function operate(ready: Ready, pid: number, stop: () => Promise<void>): Stack {
+function operate(ready: Ready, pid: number, logs: string, stop: () => Promise<void>): Stack {
   const json = async <T>(url: string, init?: RequestInit): Promise<T> => {
     const response = await fetch(url, init);
     if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
@@ -75,7 +77,7 @@ function operate(ready: Ready, pid: number, stop: () => Promise<void>): Stack {
   const local = <T>(name: string, body?: object) => json<T>(new URL(`/local/${name}`, ready.demo).href,
     body ? { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } } : {});
   return {
-    demo: ready.demo, socket: ready.socket, pid, local, stop,
+    demo: ready.demo, socket: ready.socket, pid, logs, local, stop,
     send: (method, name, body) => json(`${ready.api}/${name}`, {
       method, headers: { authorization: `Bearer ${ready.key}` }, ...(body ? { body: JSON.stringify(body) } : {}),
     }),

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -65,7 +66,7 @@ func run(ctx context.Context, o options) error {
 			p.role = events.Viewer
 		}
 		everybody.Go(func() {
-			if err := p.attend(ctx, o); err != nil && ctx.Err() == nil {
+			if err := p.persist(ctx, o); err != nil && ctx.Err() == nil {
 				cancel(fmt.Errorf("%s: %w", p.name, err))
 			}
 		})
@@ -93,6 +94,22 @@ type report struct {
 	Streams int            `json:"streams"`
 	Packets map[string]int `json:"packets"` // by section
 	Bytes   int            `json:"bytes"`
+}
+
+// persist attends, and tries again where that may help.
+func (p *person) persist(ctx context.Context, o options) error {
+	for {
+		err := p.attend(ctx, o)
+		var told events.Error
+		if !errors.As(err, &told) || !told.Code.Retryable() {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(max(500*time.Millisecond, time.Duration(told.RetryAfterMs)*time.Millisecond)):
+		}
+	}
 }
 
 // attend joins, plays until ctx is done, and says goodbye.
