@@ -144,7 +144,7 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 		settleHeld(&p, held)
 		out.participant, out.node, out.why = p, *node, "a seat in the room's block"
 		out.commits = append(first, sitDown(s, *block, p, prev)...)
-		out.giveUp(s)
+		out.giveUp(s, now)
 		return out, nil
 	}
 
@@ -162,7 +162,7 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	out.why = grant.why
 	out.asked, out.choice = &grant.asked, grant.choice
 	out.commits = append(first, One(PutParticipant{p, prev.Revision}), grant.commit)
-	out.giveUp(s)
+	out.giveUp(s, now)
 	return out, nil
 }
 
@@ -233,20 +233,39 @@ func sitDown(s Seating, b fleet.Block, p, prev room.Participant) []Commit {
 // held: those of earlier sessions, and of attempts at this one that came to
 // nothing between two commits. It is optional: a block may have gone with its
 // node.
-func (o *seated) giveUp(s Seating) {
+func (o *seated) giveUp(s Seating, now time.Time) {
 	p := o.participant
 	for _, b := range s.Blocks {
 		rev, sits := b.Members[p.Key]
 		if !sits || b.Index == p.Block || p.Held.Revision == rev && p.Held.Block == b.Index {
 			continue
 		}
-		o.commits = append(o.commits, Hint(ReleaseSeat{b.Room, b.Index, p.Key, rev}))
+		o.commits = append(o.commits, Hint(s.leaveBehind(b, p.Key, o.commits, now)...))
 		if v := s.node(b.Node); v != nil && b.Node != o.node.Node.ID {
 			left := p
 			left.Revision = rev
 			o.left = append(o.left, remove(*v, left, events.CodeReplaced))
 		}
 	}
+}
+
+// leaveBehind frees a seat beside another one, after earlier commits. Where more is
+// granted than the room takes, it goes with who leaves it: somebody else would sit
+// down on it.
+func (s Seating) leaveBehind(b fleet.Block, key room.Key, earlier []Commit, now time.Time) []Change {
+	for _, c := range earlier {
+		for _, change := range c.Changes {
+			if x, ok := change.(PutRoom); ok {
+				s.Room = &x.Room
+			}
+		}
+	}
+	if r := s.Room; r != nil && r.Ref(b.Index) != nil && (r.SeatsLeft < 0 || b.For(room.Publisher) && r.StageLeft() < 0) {
+		t, loads := s.convert(*r, b, key), map[room.NodeID]room.Load{}
+		changes := t.changes(loads)
+		return append(changes, s.without(*r, t.room, loads, now)...)
+	}
+	return []Change{ReleaseSeat{b.Room, b.Index, key, b.Members[key]}}
 }
 
 // release frees a member's seat in a block, and gives the block back when it
