@@ -18,8 +18,19 @@ type Descriptor struct {
 	// Height is the picture's in pixels, known for key frames only; 0 else.
 	Height int
 
-	pictureAt int
-	tl0At     int
+	// Spatial is the spatial layer, 0 the smallest. This and what follows is VP9's
+	// alone.
+	Spatial uint8
+	// Predicted says that the picture needs an earlier one.
+	Predicted bool
+	// Unreferenced says that no larger spatial layer of the picture needs this one.
+	Unreferenced bool
+	// End says that the packet ends its spatial layer's frame.
+	End bool
+
+	pictureAt   int
+	tl0At       int
+	structureAt int
 }
 
 // HasPictureID reports whether the descriptor carries a picture id.

@@ -21,7 +21,9 @@ func ParseVP9(p []byte) (Descriptor, bool) {
 		hasLayer   = 0x20 // L
 		flexible   = 0x10 // F
 		begin      = 0x08 // B
+		end        = 0x04 // E
 		structure  = 0x02 // V
+		unneeded   = 0x01 // Z
 		long       = 0x80 // M
 	)
 	flags, at := p[0], 1
@@ -37,12 +39,11 @@ func ParseVP9(p []byte) (Descriptor, bool) {
 		}
 		at++
 	}
-	spatial := byte(0)
 	if flags&hasLayer != 0 {
 		if len(p) <= at {
 			return d, false
 		}
-		if spatial = p[at] >> 1 & 0x07; spatial >= spatialVP9 {
+		if d.Spatial = p[at] >> 1 & 0x07; d.Spatial >= spatialVP9 {
 			return d, false
 		}
 		at++
@@ -62,9 +63,13 @@ func ParseVP9(p []byte) (Descriptor, bool) {
 		}
 	}
 	d.Start = flags&begin != 0
-	d.Key = d.Start && flags&predicted == 0 && spatial == 0
+	d.End = flags&end != 0
+	d.Predicted = flags&predicted != 0
+	d.Unreferenced = flags&unneeded != 0
+	d.Key = d.Start && !d.Predicted && d.Spatial == 0
 	if flags&structure != 0 {
-		if d.Height, at, ok = structureVP9(p, at); !ok {
+		d.structureAt = at
+		if _, d.Height, at, ok = structureVP9(p, at, nil); !ok {
 			return d, false
 		}
 	}
@@ -84,38 +89,44 @@ func referencesVP9(p []byte, at int) (end int, ok bool) {
 	return at, false
 }
 
-// structureVP9 reads the scalability structure at at: the height of the largest
-// spatial layer, 0 where it is not told, and where the structure ends.
-func structureVP9(p []byte, at int) (height, end int, ok bool) {
+// structureVP9 reads the scalability structure at at: how many spatial layers there
+// are, the height of the largest, 0 where it is not told, and where the structure
+// ends. It puts the heights of all into heights, if that is not nil.
+func structureVP9(p []byte, at int, heights *[Count]int) (layers, height, end int, ok bool) {
 	const (
 		hasSizes = 0x10 // Y
 		hasGroup = 0x08 // G
 	)
 	if len(p) <= at {
-		return 0, at, false
+		return 0, 0, at, false
 	}
 	flags := p[at]
 	at++
+	layers = int(flags>>5) + 1
 	if flags&hasSizes != 0 {
-		layers := int(flags>>5) + 1
 		if len(p) < at+4*layers {
-			return 0, at, false
+			return 0, 0, at, false
 		}
-		at += 4 * layers
-		height = int(p[at-2])<<8 | int(p[at-1])
+		for i := range layers {
+			at += 4
+			height = int(p[at-2])<<8 | int(p[at-1])
+			if heights != nil && i < Count {
+				heights[i] = height
+			}
+		}
 	}
 	if flags&hasGroup != 0 {
 		if len(p) <= at {
-			return 0, at, false
+			return 0, 0, at, false
 		}
 		pictures := int(p[at])
 		at++
 		for range pictures {
 			if len(p) <= at {
-				return 0, at, false
+				return 0, 0, at, false
 			}
 			at += 1 + int(p[at]>>2&0x03) // R references follow
 		}
 	}
-	return height, at, true
+	return layers, height, at, true
 }
