@@ -4,6 +4,18 @@ package layer
 // Payload Format for AV1, appendix A).
 const DependencyURI = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 
+// A descriptor has so many bytes.
+const (
+	MinDependency = 3
+	MaxDependency = 255
+)
+
+// FrameNumber is a descriptor's number of the frame (appendix A.8.3).
+func FrameNumber(ext []byte) uint16 { return uint16(ext[1])<<8 | uint16(ext[2]) }
+
+// PutFrameNumber changes it.
+func PutFrameNumber(ext []byte, number uint16) { ext[1], ext[2] = byte(number>>8), byte(number) }
+
 const (
 	maxTemplates = 64
 	maxTargets   = 32
@@ -39,11 +51,8 @@ func (d *Dependencies) Height(i int) int { return d.heights[i] }
 // reports false, and leaves d as it was, when the descriptor is cut off, wrong, or
 // refers to a template that is not known.
 func (d *Dependencies) Read(ext []byte) (Part, bool) {
-	const (
-		mandatory = 3
-		hasMore   = 4 // flags beyond the one for a structure
-	)
-	if len(ext) < mandatory {
+	const hasMore = 4 // flags beyond the one for a structure
+	if len(ext) < MinDependency {
 		return Part{}, false
 	}
 	b := bits{p: ext}
@@ -51,7 +60,7 @@ func (d *Dependencies) Read(ext []byte) (Part, bool) {
 	id := uint8(b.take(6))
 	b.take(16) // the frame's number
 	now, fresh, custom := d, Dependencies{}, false
-	if len(ext) > mandatory {
+	if len(ext) > MinDependency {
 		flags := b.take(1 + hasMore)
 		if flags&0x10 != 0 {
 			if !fresh.read(&b) {

@@ -11,6 +11,10 @@ type Packet struct {
 	At time.Duration
 	// Picture is the descriptor of VP8 and VP9; nil for other codecs.
 	Picture *Descriptor
+	// Frame is the number in AV1's dependency descriptor, which those have that are
+	// Described.
+	Frame     uint16
+	Described bool
 }
 
 // Output is what a forwarded packet carries instead.
@@ -20,6 +24,8 @@ type Output struct {
 	// PictureID and TL0 matter where the packet had a descriptor only.
 	PictureID uint16
 	TL0       uint8
+	// Frame matters where the packet was Described.
+	Frame uint16
 }
 
 // skipMemory is how many left-out packets a rewriter remembers, so that packets
@@ -38,6 +44,7 @@ type Rewriter struct {
 	at        time.Duration
 	picture   uint16
 	tl0       uint8
+	frame     uint16
 	sent      bool
 
 	// Whether timestamp and at are a boundary that Announce promised.
@@ -52,6 +59,7 @@ type Rewriter struct {
 	timestampDiff uint32
 	pictureDiff   uint16
 	tl0Diff       uint8
+	frameDiff     uint16
 	skipped       [skipMemory]int64
 	skips         int
 }
@@ -114,6 +122,9 @@ func (r *Rewriter) Start(p Packet) {
 		r.pictureDiff = r.picture + 1 - p.Picture.PictureID
 		r.tl0Diff = r.tl0 + 1 - p.Picture.TL0
 	}
+	if p.Described {
+		r.frameDiff = r.frame + 1 - p.Frame
+	}
 }
 
 // Next numbers a packet of the present source. It reports false for packets
@@ -143,6 +154,9 @@ func (r *Rewriter) Next(p Packet) (Output, bool) {
 		out.PictureID = (p.Picture.PictureID + r.pictureDiff) & 0x7fff
 		out.TL0 = p.Picture.TL0 + r.tl0Diff
 	}
+	if p.Described {
+		out.Frame = p.Frame + r.frameDiff
+	}
 	if n >= r.highest {
 		r.highest = n
 		r.sent = true
@@ -154,6 +168,9 @@ func (r *Rewriter) Next(p Packet) (Output, bool) {
 		if p.Picture != nil {
 			r.picture = out.PictureID
 			r.tl0 = out.TL0
+		}
+		if p.Described {
+			r.frame = out.Frame
 		}
 	}
 	return out, true

@@ -325,3 +325,24 @@ func BenchmarkNext(b *testing.B) {
 		r.Next(p)
 	}
 }
+
+// Frames are numbered on over switches, and keep their distances in between.
+func TestFrameNumbersGoOn(t *testing.T) {
+	r := NewRewriter(90000, 1, 1)
+	var last uint16
+	for n, c := range []struct {
+		frame uint16
+		start bool
+		want  uint16 // above the last
+	}{{65_530, true, 1}, {65_530, false, 0}, {65_533, false, 3}, {2, false, 5}, {40_000, true, 1}, {40_001, false, 1}} {
+		p := Packet{Sequence: uint16(100 + n), Timestamp: uint32(n), At: time.Duration(n) * ms, Frame: c.frame, Described: true}
+		if c.start {
+			r.Start(p)
+		}
+		out := must(t, &r, p)
+		if out.Frame-last != c.want {
+			t.Errorf("packet %d: frame %d follows %d", n, out.Frame, last)
+		}
+		last = out.Frame
+	}
+}

@@ -30,7 +30,13 @@ type Packet struct {
 	Type      uint8
 	Marker    bool
 	Payload   []byte
+	// Dependency is AV1's dependency descriptor; nil where there is none.
+	Dependency []byte
 }
+
+// DependencyID is the id under which a pipe's packets have their dependency
+// descriptor, in the two-byte form (RFC 8285, section 4.3).
+const DependencyID = 1
 
 // Batch collects what leaves for several peers in one system call. One goroutine
 // uses it.
@@ -173,7 +179,8 @@ func (f *Flow) Send(b *Batch) {
 
 func (f *Flow) send(p *Packet, b *Batch) {
 	at := b.room()
-	if len(p.Payload) > mtu-headerLen {
+	header := headerLen + described(len(p.Dependency))
+	if len(p.Payload) > mtu-header || len(p.Dependency) > 255 {
 		return
 	}
 	if !f.begun {
@@ -187,8 +194,9 @@ func (f *Flow) send(p *Packet, b *Batch) {
 	binary.BigEndian.PutUint16(at[2:], sequence)
 	binary.BigEndian.PutUint32(at[4:], p.Timestamp)
 	binary.BigEndian.PutUint32(at[8:], f.number)
-	n := headerLen + copy(at[headerLen:], p.Payload)
-	n, err := f.stream.Seal(at, headerLen, n)
+	describe(at, header, p.Dependency)
+	n := header + copy(at[header:], p.Payload)
+	n, err := f.stream.Seal(at, header, n)
 	if err != nil {
 		// It comes twice, or later than anybody would wait for it.
 		f.link.stats.late.Add(1)
@@ -204,6 +212,28 @@ func (f *Flow) send(p *Packet, b *Batch) {
 	f.link.stats.packetsOut.Add(1)
 	f.link.stats.bytesOut.Add(int64(n))
 	b.add(f.link, n)
+}
+
+// described is how many bytes a dependency descriptor of so many takes in a header.
+func described(n int) int {
+	if n == 0 {
+		return 0
+	}
+	return 4 + (2+n+3)/4*4
+}
+
+// describe puts a dependency descriptor into a header of so many bytes.
+func describe(at []byte, header int, dependency []byte) {
+	if len(dependency) == 0 {
+		return
+	}
+	at[0] |= 0x10
+	binary.BigEndian.PutUint16(at[headerLen:], 0x1000)
+	binary.BigEndian.PutUint16(at[headerLen+2:], uint16((header-headerLen)/4-1))
+	ext := at[headerLen+4 : header]
+	clear(ext)
+	ext[0], ext[1] = DependencyID, byte(len(dependency))
+	copy(ext[2:], dependency)
 }
 
 // repeat sends the very bytes again that were sealed before, so that no nonce is

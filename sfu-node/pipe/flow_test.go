@@ -1,11 +1,14 @@
 package pipe_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/pion/rtp"
 
 	"github.com/spillway-sfu/spillway/sfu-node/pipe"
 )
@@ -71,6 +74,49 @@ func send(n *node, f *pipe.Flow, first, packets int, each time.Duration) {
 		f.Send(b)
 		b.Release()
 		time.Sleep(each)
+	}
+}
+
+// described keeps the dependency descriptors of what comes.
+type described struct{ came chan []byte }
+
+func (d *described) Packet(b []byte) bool {
+	var h rtp.Header
+	n, err := h.Unmarshal(b)
+	if err != nil {
+		return false
+	}
+	d.came <- append(slices.Clone(h.GetExtension(pipe.DependencyID)), b[n:]...)
+	return false
+}
+
+func (*described) Flush() {}
+
+func TestADependencyDescriptorGoesAlong(t *testing.T) {
+	t.Parallel()
+	a, b, _ := pair(t)
+	to := &described{make(chan []byte, 10)}
+	f, err := a.joined().Open(b.joined().Expect(to), 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := [][]byte{bytes.Repeat([]byte{7}, 95), {1, 2, 3}, nil}
+	batch := a.Batch()
+	batch.Packets = batch.Packets[:0]
+	for i, d := range want {
+		batch.Packets = append(batch.Packets, pipe.Packet{Sequence: uint16(i), Marker: true, Payload: []byte{0xff}, Dependency: d})
+	}
+	f.Send(batch)
+	batch.Release()
+	for i, d := range want {
+		select {
+		case got := <-to.came:
+			if !bytes.Equal(got, append(slices.Clone(d), 0xff)) {
+				t.Errorf("packet %d: got % x", i, got)
+			}
+		case <-time.After(patience):
+			t.Fatalf("packet %d did not come", i)
+		}
 	}
 }
 

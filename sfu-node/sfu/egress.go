@@ -65,9 +65,12 @@ type planned struct {
 	p       *packet
 	codec   codec
 	payload []byte // of the packet as it came; not to be changed
-	out     layer.Output
-	csrc    uint32
-	begins  bool // it is the first of its source
+	// dependency is AV1's descriptor, likewise, where the receiver takes it.
+	dependency []byte
+	added      int // by it to the header
+	out        layer.Output
+	csrc       uint32
+	begins     bool // it is the first of its source
 }
 
 func (s *SFU) takeBatch() *batch {
@@ -165,7 +168,7 @@ func (e *egress) add(bound *binding, plan []planned, b *batch) {
 			q := &plan[i]
 			pad := 0
 			if i < n-1 {
-				pad = size - len(q.payload)
+				pad = size - q.size()
 			}
 			e.seal(bound, q, pad, stream, b, now)
 		}
@@ -176,13 +179,16 @@ func (e *egress) add(bound *binding, plan []planned, b *batch) {
 	}
 }
 
+// size is how long the packet is beyond what all headers of its stream have.
+func (q *planned) size() int { return len(q.payload) + q.added }
+
 // equals returns how many of the first packets make one run, and the length to
-// which their payloads are filled up. The last may be shorter and stays so.
+// which they are filled up. The last may be shorter and stays so.
 func equals(plan []planned) (n, size int) {
-	size = len(plan[0].payload)
+	size = plan[0].size()
 	least := size
 	for n = 1; n < len(plan); n++ {
-		l := len(plan[n].payload)
+		l := plan[n].size()
 		switch {
 		case l > size:
 			if l-least > maxPadding {
@@ -198,7 +204,8 @@ func equals(plan []planned) (n, size int) {
 	return n, size
 }
 
-// header is the length of the header of the stream's packets.
+// header is the length of the header of the stream's packets, without dependency
+// descriptors.
 func (b *binding) header() int {
 	const fixed, source, extension = 12, 4, 8
 	if b.transportCC == 0 {
@@ -213,6 +220,7 @@ func (e *egress) seal(bound *binding, q *planned, pad int, stream *seal.Stream, 
 	at := b.buf[b.used:]
 	marker := q.p.in.Marker || q.begins && bound.audio
 	header := e.writeHeader(at, bound, q.out.Sequence, q.out.Timestamp, bound.pts[q.codec], marker, q.csrc)
+	header = e.describe(at, header, bound, q.dependency, q.out.Frame)
 	n := header + copy(at[header:], q.payload)
 	q.rewrite(at[header:n], bound)
 	if pad > 0 {
@@ -272,6 +280,47 @@ func (e *egress) writeHeader(b []byte, bound *binding, sequence uint16, timestam
 	binary.BigEndian.PutUint16(b[21:], e.sequence)
 	b[23] = 0
 	return 24
+}
+
+// described is how many bytes a dependency descriptor of so many adds to a header.
+func (b *binding) described(n int) int {
+	if n == 0 {
+		return 0
+	}
+	added := (2 + n + 3) / 4 * 4
+	if b.transportCC == 0 {
+		added += 4 // there is no other extension
+	}
+	return added
+}
+
+// describe adds a dependency descriptor to a header, under the number that its frame
+// has for the receiver. All extensions then have the form in which they may be long
+// (RFC 8285, section 4.3). It returns the header's length.
+func (e *egress) describe(b []byte, header int, bound *binding, dependency []byte, frame uint16) int {
+	if len(dependency) == 0 {
+		return header
+	}
+	const begin = 16 // of the extensions
+	at := begin + 4
+	if bound.transportCC != 0 {
+		b[at], b[at+1] = bound.transportCC, 2
+		binary.BigEndian.PutUint16(b[at+2:], e.sequence)
+		at += 4
+	}
+	b[at], b[at+1] = bound.dependency, byte(len(dependency))
+	at += 2
+	copy(b[at:], dependency)
+	layer.PutFrameNumber(b[at:], frame)
+	at += len(dependency)
+	for at%4 != 0 {
+		b[at] = 0
+		at++
+	}
+	b[0] |= 0x10
+	binary.BigEndian.PutUint16(b[begin:], 0x1000)
+	binary.BigEndian.PutUint16(b[begin+2:], uint16((at-begin)/4-1))
+	return at
 }
 
 // toSink hands planned packets on as they are, for those who seal nothing.

@@ -119,10 +119,12 @@ func mediaEngine(profile []string) (*webrtc.MediaEngine, error) {
 			}
 		}
 	}
-	return m, registerExtensions(m)
+	return m, registerExtensions(m, slices.Contains(profile, "av1"))
 }
 
-func registerExtensions(m *webrtc.MediaEngine) error {
+// registerExtensions registers the header extensions that a node reads and writes,
+// with AV1 what its layers are told apart by.
+func registerExtensions(m *webrtc.MediaEngine, av1 bool) error {
 	in := []webrtc.RTPTransceiverDirection{webrtc.RTPTransceiverDirectionRecvonly}
 	both := []webrtc.RTPTransceiverDirection{webrtc.RTPTransceiverDirectionRecvonly, webrtc.RTPTransceiverDirectionSendonly}
 	for _, e := range []struct {
@@ -137,7 +139,11 @@ func registerExtensions(m *webrtc.MediaEngine) error {
 		{webrtc.RTPCodecTypeVideo, sdp.SDESRTPStreamIDURI, in},
 		{webrtc.RTPCodecTypeVideo, sdp.SDESRepairRTPStreamIDURI, in},
 		{webrtc.RTPCodecTypeVideo, sdp.TransportCCURI, both},
+		{webrtc.RTPCodecTypeVideo, layer.DependencyURI, both},
 	} {
+		if e.uri == layer.DependencyURI && !av1 {
+			continue
+		}
 		if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: e.uri}, e.kind, e.ways...); err != nil {
 			return fmt.Errorf("register %s: %w", e.uri, err)
 		}

@@ -69,7 +69,7 @@ func TestHistoryForgets(t *testing.T) {
 	t.Parallel()
 	var h history
 	buf := make([]byte, mtu)
-	if _, _, ok := h.copyTo(buf, 7); ok {
+	if _, _, ok := h.copyTo(buf, nil, 7); ok {
 		t.Error("an empty history knows a packet")
 	}
 	for i := range uint16(historyLen + 10) {
@@ -77,11 +77,11 @@ func TestHistoryForgets(t *testing.T) {
 		p.in.SequenceNumber = i
 		h.keep([]*packet{p})
 	}
-	if _, _, ok := h.copyTo(buf, 9); ok {
+	if _, _, ok := h.copyTo(buf, nil, 9); ok {
 		t.Error("an overwritten packet is still known")
 	}
 	for i := uint16(10); i < historyLen+10; i++ {
-		if k, n, ok := h.copyTo(buf, i); !ok || k.codec != codecVP8 || !bytes.Equal(buf[:n], []byte{byte(i >> 8), byte(i)}) {
+		if k, n, ok := h.copyTo(buf, nil, i); !ok || k.codec != codecVP8 || !bytes.Equal(buf[:n], []byte{byte(i >> 8), byte(i)}) {
 			t.Fatalf("packet %d: % x, %v", i, buf[:n], ok)
 		}
 	}

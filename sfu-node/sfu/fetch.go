@@ -130,7 +130,7 @@ func (r *Room) askForKeys(now time.Duration) {
 // the numbers of codecs.
 func newInflow(r *Room, pub *publication, i int) *uplink {
 	kind := webrtc.NewRTPCodecType(pub.source.Kind())
-	u := &uplink{room: r, clock: pub.far.clock, pub: pub, layer: i, rate: rate(kind)}
+	u := &uplink{room: r, clock: pub.far.clock, pub: pub, layer: i, rate: rate(kind), dependency: pipe.DependencyID}
 	for c := codecOpus; c < codecs; c++ {
 		u.codecs[c] = c
 	}
@@ -146,6 +146,7 @@ func (in inflow) Packet(b []byte) (more bool) {
 		return len(in.held) > 0
 	}
 	p := in.free()
+	in.arrived(b)
 	if !in.accept(p, p.buf[:copy(p.buf, b)], in.room.sfu.now()) {
 		return len(in.held) > 0
 	}

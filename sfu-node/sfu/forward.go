@@ -1,6 +1,7 @@
 package sfu
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -32,6 +33,11 @@ type uplink struct {
 	rate   uint32
 	codecs [128]codec // by payload type
 	level  uint8      // id of the audio level extension; 0 when not agreed on
+	// dependency is the id of the extension with AV1's dependency descriptor; 0 when
+	// not agreed on.
+	dependency uint8
+	svc        *svc // that it is part of; nil for a stream of its own
+	height     int // in pixels, where key frames do not say it of this layer
 
 	in    sync.Locker   // its intake's
 	waits bool          // its reader knows that something is held
@@ -50,19 +56,30 @@ type packet struct {
 	payload []byte
 	codec   codec
 	layer   int
+	top     int  // the largest layer of the same stream, or layer.None for a stream of its own
 	key     bool // a decoder can start here
 	red     layer.RED
 	picture layer.Descriptor
 	numbers layer.Packet
+	// dependency is AV1's descriptor; nil where there is none.
+	dependency []byte
 
 	buf []byte // what it was read into
+}
+
+// height is what a key frame says of its picture's, in pixels; 0 is nothing.
+func (p *packet) height() int {
+	if p.numbers.Picture == nil {
+		return 0
+	}
+	return p.picture.Height
 }
 
 // newUplink makes the uplink of a layer of a section.
 func newUplink(p *Peer, s *section, i int, ssrc uint32) *uplink {
 	u := &uplink{
 		room: p.room, clock: &p.clock, pub: p.pubs[s.source], layer: i, ssrc: ssrc,
-		rate: s.rate, codecs: s.codecs, level: s.level, in: &p.intake.mu,
+		rate: s.rate, codecs: s.codecs, level: s.level, dependency: p.intake.dependencyID, in: &p.intake.mu,
 	}
 	if u.pub != nil {
 		u.feed().ssrc.Store(ssrc)
@@ -93,9 +110,21 @@ func (u *uplink) complete(p *packet) bool {
 // take forwards one packet, which arrived at now, to everybody who is to have
 // it. raw is overwritten.
 func (u *uplink) take(raw []byte, now time.Duration) {
+	u.arrived(raw)
 	if u.accept(&u.packets[len(u.held)], raw, now) {
 		u.flush()
 	}
+}
+
+// arrived counts a packet.
+func (u *uplink) arrived(raw []byte) {
+	count := &u.room.sfu.count
+	if u.pub != nil && u.pub.far != nil {
+		count.PipedIn.Add(1)
+		return
+	}
+	count.PacketsIn.Add(1)
+	count.BytesIn.Add(int64(len(raw)))
 }
 
 // accept takes a packet apart, which arrived at now, and holds it. It reports
@@ -103,12 +132,6 @@ func (u *uplink) take(raw []byte, now time.Duration) {
 func (u *uplink) accept(p *packet, raw []byte, now time.Duration) bool {
 	count := &u.room.sfu.count
 	pub := u.pub
-	if pub != nil && pub.far != nil {
-		count.PipedIn.Add(1)
-	} else {
-		count.PacketsIn.Add(1)
-		count.BytesIn.Add(int64(len(raw)))
-	}
 	switch {
 	case pub == nil || pub.barred.Load():
 		count.drop(DropViewer)
@@ -137,8 +160,8 @@ func (u *uplink) accept(p *packet, raw []byte, now time.Duration) bool {
 	}
 	if p.key && pub.video() {
 		pub.gotKey(u.layer)
-		if p.numbers.Picture != nil && p.picture.Height > 0 {
-			f.height.Store(int64(p.picture.Height))
+		if h := cmp.Or(u.height, p.height()); h > 0 {
+			f.height.Store(int64(h))
 		}
 	}
 	return true
@@ -185,12 +208,13 @@ func (u *uplink) parse(p *packet, raw []byte, now time.Duration) bool {
 		return false
 	}
 	p.payload = raw[n:end]
-	p.layer = u.layer
+	p.layer, p.top = u.layer, u.svc.top()
 	p.codec = u.codecs[p.in.PayloadType]
 	p.numbers = layer.Packet{
 		Sequence: p.in.SequenceNumber, Timestamp: p.in.Timestamp,
 		At: u.clock.captured(u.feed().sync.Load(), p.in.Timestamp, u.rate, now),
 	}
+	p.dependency = nil
 	if len(p.payload) == 0 {
 		return true
 	}
@@ -198,6 +222,12 @@ func (u *uplink) parse(p *packet, raw []byte, now time.Duration) bool {
 	switch p.codec {
 	case codecNone:
 		return false
+	case codecAV1:
+		p.key = layer.KeyFrame(layer.CodecAV1, p.payload)
+		if ext := extensionOf(raw, n, u.dependency); len(ext) >= layer.MinDependency {
+			p.dependency = ext
+			p.numbers.Frame, p.numbers.Described = layer.FrameNumber(ext), true
+		}
 	case codecVP8:
 		p.picture, ok = layer.ParseVP8(p.payload)
 		p.numbers.Picture = &p.picture
@@ -263,6 +293,9 @@ func (s *stream) admitAll(from *feed, packets []*packet, bound *binding, b *batc
 			continue
 		}
 		q := planned{p: p, codec: p.codec, payload: p.payload}
+		if bound.dependency != 0 {
+			q.dependency, q.added = p.dependency, bound.described(len(p.dependency))
+		}
 		if q.codec == codecRED && bound.pts[codecRED] == 0 {
 			q.codec, q.payload = codecOpus, p.red.Primary(p.payload)
 		}
@@ -285,7 +318,7 @@ func (s *stream) admitAll(from *feed, packets []*packet, bound *binding, b *batc
 // admit decides whether a packet goes out, and numbers it. The caller holds s.mu.
 func (s *stream) admit(p *packet, q *planned) bool {
 	if p.layer != s.current {
-		if !p.key || !s.nearer(p.layer) {
+		if !p.key || !s.nearer(p) {
 			return false
 		}
 		q.begins = s.current == layer.None
@@ -303,14 +336,18 @@ func (s *stream) admit(p *packet, q *planned) bool {
 	return true
 }
 
-// nearer reports whether layer i is a step towards the target. Without a picture
-// any layer is: the key frames of all layers come together, the smallest first,
-// so the way up costs one small frame and the first picture comes sooner.
-func (s *stream) nearer(i int) bool {
-	if s.current == layer.None {
-		return i <= s.target
+// nearer reports whether a packet's layer is a step towards the target. Without a
+// picture any layer is: the key frames of all layers come together, the smallest
+// first, so the way up costs one small frame and the first picture comes sooner. In
+// a scalable stream larger layers repeat the smaller ones, so there is no such way.
+func (s *stream) nearer(p *packet) bool {
+	if p.top != layer.None {
+		return p.layer == min(s.target, p.top)
 	}
-	return distance(i, s.target) < distance(s.current, s.target)
+	if s.current == layer.None {
+		return p.layer <= s.target
+	}
+	return distance(p.layer, s.target) < distance(s.current, s.target)
 }
 
 func distance(a, b int) int { return max(a-b, b-a) }

@@ -37,6 +37,8 @@ type kept struct {
 	marker   bool
 	picture  layer.Descriptor
 	payload  []byte
+	// dependency is AV1's descriptor; empty where there is none.
+	dependency []byte
 }
 
 // keep copies packets.
@@ -50,12 +52,13 @@ func (h *history) keep(packets []*packet) {
 		k := &h.slots[p.in.SequenceNumber%historyLen]
 		k.sequence, k.codec, k.marker, k.picture = p.in.SequenceNumber, p.codec, p.in.Marker, p.picture
 		k.payload = append(k.payload[:0], p.payload...)
+		k.dependency = append(k.dependency[:0], p.dependency...)
 	}
 }
 
-// copyTo copies a packet's payload to b and returns what else is known of it. It
-// reports false when the packet is forgotten.
-func (h *history) copyTo(b []byte, sequence uint16) (k kept, n int, ok bool) {
+// copyTo copies a packet's payload to b and its dependency descriptor to d, and
+// returns what else is known of it. It reports false when the packet is forgotten.
+func (h *history) copyTo(b, d []byte, sequence uint16) (k kept, n int, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.slots == nil {
@@ -67,6 +70,7 @@ func (h *history) copyTo(b []byte, sequence uint16) (k kept, n int, ok bool) {
 	}
 	n = copy(b, k.payload)
 	k.payload = nil
+	k.dependency = d[:copy(d, k.dependency)]
 	return k, n, true
 }
 
@@ -132,14 +136,21 @@ func (s *stream) repeat(sequence uint16, b *batch) {
 	const original = 2 // bytes of the number that the packet had
 	start := b.used
 	at := b.buf[start:]
+	var described [layer.MaxDependency]byte
 	head := bound.header()
-	k, n, ok := again.from.history.copyTo(at[head+original:head+original+mtu], again.original)
+	k, n, ok := again.from.history.copyTo(at[head+original:head+original+mtu], described[:], again.original)
 	if !ok || bound.rtxPts[k.codec] == 0 {
 		return
 	}
 	repeat := *bound
 	repeat.ssrc = bound.rtx
 	e.writeHeader(at, &repeat, number, again.out.Timestamp, bound.rtxPts[k.codec], k.marker, again.csrc)
+	if bound.dependency != 0 && len(k.dependency) > 0 {
+		plain := head
+		head += bound.described(len(k.dependency))
+		copy(at[head+original:], at[plain+original:plain+original+n])
+		e.describe(at, head, &repeat, k.dependency, again.out.Frame)
+	}
 	binary.BigEndian.PutUint16(at[head:], sequence)
 	if k.codec == codecVP8 || k.codec == codecVP9 {
 		k.picture.Write(at[head+original:head+original+n], again.out.PictureID, again.out.TL0)

@@ -28,6 +28,8 @@ type intake struct {
 	ridID    uint8
 	repairID uint8
 	ccID     uint8
+	// dependencyID is that of AV1's dependency descriptor.
+	dependencyID uint8
 
 	// mu is locked by the reader for all packets of one read that follow each
 	// other, by the peer's own goroutine for a report.
@@ -55,8 +57,19 @@ type line struct {
 	section *section
 	up      *uplink
 	repairs bool // it repeats packets of up
+
+	svc          *svc                // nil while it carries one layer
+	dependencies *layer.Dependencies // AV1's; nil before there are any
 	reception
 	missing
+}
+
+// ups are the uplinks that a line's packets go to.
+func (l *line) ups() []*uplink {
+	if l.svc != nil {
+		return l.svc.ups[:]
+	}
+	return []*uplink{l.up}
 }
 
 // maxLines bounds the SSRCs of one participant: all sources with all layers, their
@@ -95,6 +108,8 @@ func (in *intake) agree(p *Peer) {
 				in.repairID = id
 			case sdp.TransportCCURI:
 				in.ccID = id
+			case layer.DependencyURI:
+				in.dependencyID = id
 			}
 		}
 		in.sections[t.Mid()] = s
@@ -155,8 +170,13 @@ func (p *Peer) onRTP(r *reader, i int, b []byte, now time.Duration) {
 			p.kickKeys()
 		}
 	}
+	if part, is := in.scalable(p, l, plain, header); is {
+		l.svc.take(r, i, plain, part, now)
+		return
+	}
 	u := l.up
 	q := u.free()
+	u.arrived(plain)
 	if !u.accept(q, plain, now) {
 		return
 	}
@@ -272,8 +292,11 @@ func (in *intake) onSenderReport(b []byte, now time.Duration) {
 		}
 		at := binary.BigEndian.Uint64(b[8:])
 		l.reported, l.reportedAt = uint32(at>>16), now
-		if l.up.pub != nil {
-			l.up.feed().sync.Store(&syncPoint{clock: fromNTP(at), timestamp: binary.BigEndian.Uint32(b[16:])})
+		point := &syncPoint{clock: fromNTP(at), timestamp: binary.BigEndian.Uint32(b[16:])}
+		for _, u := range l.ups() {
+			if u.pub != nil {
+				u.feed().sync.Store(point)
+			}
 		}
 	}
 }

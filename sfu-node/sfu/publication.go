@@ -241,7 +241,9 @@ func (pub *publication) keysDue(now time.Duration) (due []uint32, wait time.Dura
 				wait = left
 			}
 		} else {
-			due = append(due, ssrc)
+			if !slices.Contains(due, ssrc) { // of a scalable stream all layers have one
+				due = append(due, ssrc)
+			}
 			f.keys.asked, f.keys.sent = now, true
 			f.keys.wanted, f.keys.first = false, false
 		}

@@ -67,7 +67,9 @@ type binding struct {
 	// transportCC is the id of the header extension with the transport-wide
 	// sequence number; 0 is not agreed on.
 	transportCC uint8
-	sink        sink // nil where there is a network
+	// dependency is the id of AV1's dependency descriptor; 0 is not agreed on.
+	dependency uint8
+	sink       sink // nil where there is a network
 }
 
 var _ webrtc.TrackLocal = (*stream)(nil)
@@ -106,6 +108,9 @@ func (s *stream) Bind(t webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, er
 			s.peer.egress.mu.Lock()
 			s.peer.egress.numbered = true
 			s.peer.egress.mu.Unlock()
+		}
+		if e.URI == layer.DependencyURI && e.ID > 0 && e.ID < 15 {
+			b.dependency = uint8(e.ID)
 		}
 	}
 	s.bound.Store(b)

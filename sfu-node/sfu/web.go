@@ -277,6 +277,7 @@ func (s *SFU) sendOn(outs []outlet, packets []*packet) {
 	for _, p := range packets {
 		b.Packets = append(b.Packets, pipe.Packet{
 			Sequence: p.in.SequenceNumber, Timestamp: p.in.Timestamp, Type: uint8(p.codec), Marker: p.in.Marker, Payload: p.payload,
+			Dependency: p.dependency,
 		})
 	}
 	for _, o := range outs {
