@@ -54,9 +54,14 @@ export class Call {
   readonly #listeners = new Set<() => void>();
   #abort = new AbortController();
 
-  constructor({ capture, codecs }: Pick<Query, "capture" | "codecs">) {
+  constructor({ capture, codecs, scalable }: Pick<Query, "capture" | "codecs" | "scalable">) {
     // Twelve people on stage, all of them visible, and a shared screen.
-    this.room = new Room({ videoStreams: 12, ...(capture && { videoCapture: capture }), ...(codecs && { videoCodecs: codecs }) });
+    this.room = new Room({
+      videoStreams: 12,
+      ...(capture && { videoCapture: capture }),
+      ...(codecs && { videoCodecs: codecs }),
+      ...(scalable !== undefined && { scalableVideo: scalable }),
+    });
     for (const event of Object.values(RoomEvent)) this.room.on(event, () => this.#changed());
     this.room.on(RoomEvent.ConnectionStateChanged, (state) => this.#set({ state, error: this.room.error }));
     this.room.on(RoomEvent.Disconnected, (reason) => this.#set({ reason }));

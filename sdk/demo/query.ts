@@ -15,9 +15,11 @@ export interface Query {
   readonly capture: VideoCaptureOptions | undefined;
   /** Video codecs to offer, preferred ones first; undefined leaves it to the SDK. */
   readonly codecs: readonly string[] | undefined;
+  /** Whether one stream may carry several layers; undefined leaves it to the SDK. */
+  readonly scalable: boolean | undefined;
 }
 
-/** Reads `?room=R&name=N&identity=I&role=publisher|viewer&admin=1&autojoin=1&capture=320x180@10&codecs=vp9,vp8`; what is malformed counts as missing. */
+/** Reads `?room=R&name=N&identity=I&role=publisher|viewer&admin=1&autojoin=1&capture=320x180@10&codecs=vp9,vp8&scalable=0`; what is malformed counts as missing. */
 export function readQuery(search: string): Query {
   const params = new URLSearchParams(search);
   return {
@@ -29,6 +31,7 @@ export function readQuery(search: string): Query {
     autojoin: params.get("autojoin") === "1",
     capture: readCapture(params.get("capture") ?? ""),
     codecs: params.get("codecs")?.split(",").filter(Boolean),
+    scalable: params.has("scalable") ? params.get("scalable") !== "0" : undefined,
   };
 }
 

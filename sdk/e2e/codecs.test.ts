@@ -18,7 +18,7 @@ after(async () => {
 });
 
 /** Opens the demo in a room, with a way to see what its connections' statistics say. */
-async function join(room: string, codec: string, name: string, role: string): Promise<Page> {
+async function join(room: string, codec: string, name: string, role: string, scalable: boolean): Promise<Page> {
   const page = await (await browser.newContext({ viewport: { width: 1100, height: 700 } })).newPage();
   await page.addInitScript(() => {
     const Real = RTCPeerConnection;
@@ -31,7 +31,7 @@ async function join(room: string, codec: string, name: string, role: string): Pr
       }
     };
   });
-  const query = new URLSearchParams({ room, name, role, codecs: codec, autojoin: "1", capture: "1280x720@10" });
+  const query = new URLSearchParams({ room, name, role, codecs: codec, autojoin: "1", capture: "1280x720@10", scalable: scalable ? "1" : "0" });
   await page.goto(`${stack.demo}?${query.toString()}`);
   await untilState(page, "joined", 30_000);
   return page;
@@ -64,24 +64,25 @@ async function resize(page: Page, height: number): Promise<void> {
 }
 
 describe("a room of each codec", () => {
-  for (const codec of ["vp8", "vp9", "h264", "av1"]) {
-    test(codec, { timeout: 90_000 }, async (t) => {
-      const room = `codec-${codec}`;
+  for (const [codec, scalable] of [["vp8", false], ["vp9", false], ["vp9", true], ["h264", false], ["av1", false], ["av1", true]] as const) {
+    test(`${codec}${scalable ? " in one stream of three layers" : ""}`, { timeout: 90_000 }, async (t) => {
+      const room = `codec-${codec}-${String(scalable)}`;
       await stack.api("rooms", { name: room, videoCodecs: [codec] });
-      const ada = await join(room, codec, "ada", "publisher");
+      const ada = await join(room, codec, "ada", "publisher", scalable);
       const can = await ada.evaluate((name) => RTCRtpSender.getCapabilities("video")?.codecs.some((c) => c.mimeType.toLowerCase() === `video/${name}`), codec);
       if (!can) {
         t.skip(`this Chromium has no ${codec}`);
         return;
       }
-      const ben = await join(room, codec, "ben", "viewer");
+      const ben = await join(room, codec, "ben", "viewer", scalable);
       try {
         await resize(ben, 700);
         const layers = () => statistics(ada, "outbound-rtp").then((all) => all.filter((e) => Number(e["framesEncoded"]) > 0));
         const sent = await until("layers to be sent", async () => {
           const all = await layers();
-          return all.length >= 2 && all;
+          return (scalable ? all.some((e) => e["scalabilityMode"] === "L3T3_KEY") : all.length >= 2) && all;
         }, 30_000);
+        if (scalable) assert.equal(sent.length, 1, "the layers are one stream");
         assert.deepEqual([...new Set(sent.map((e) => String(e["mimeType"]).toLowerCase()))], [`video/${codec}`]);
         const large = await until("the large picture", async () => {
           const now = await arriving(ben);

@@ -22,9 +22,39 @@ export interface Picture {
  */
 const scalable: readonly string[] = ["video/vp9", "video/av1"];
 
-/** The scalability mode to ask for with a codec; undefined where there is none. */
-export function scalabilityOf(mimeType: string | undefined): string | undefined {
-  return mimeType && scalable.includes(mimeType.toLowerCase()) ? "L1T1" : undefined;
+/** An encoding as the browser is asked for it. */
+export type Encoding = Layer & { scalabilityMode?: string };
+
+/**
+ * The encodings to ask for with a codec: simulcast as it is, where nothing has to be
+ * said of how each is layered.
+ */
+export function simulcastOf(layers: Layer[], mimeType: string | undefined): Encoding[] {
+  return isScalable(mimeType) ? layers.map((l) => ({ ...l, scalabilityMode: "L1T1" })) : layers;
+}
+
+/**
+ * The same layers as one stream in which larger pictures build on smaller ones, at
+ * key frames only: the first encoding has all of them, up to the largest that is of
+ * use. Undefined where the codec cannot, or there is but one.
+ */
+export function scalableOf(layers: Layer[], mimeType: string | undefined): Encoding[] | undefined {
+  const count = layers.filter((l) => l.scaleResolutionDownBy > 1).length + 1;
+  const largest = layers[layers.findLastIndex((l) => l.active)];
+  if (!isScalable(mimeType) || !largest || count === 1) return undefined;
+  const used = layers.slice(0, layers.indexOf(largest) + 1);
+  return layers.map((l, i) =>
+    i > 0
+      ? { ...l, active: false }
+      : {
+          rid: l.rid, active: true, scaleResolutionDownBy: largest.scaleResolutionDownBy,
+          maxBitrate: used.reduce((sum, u) => sum + u.maxBitrate, 0), scalabilityMode: `L${used.length}T3${used.length > 1 ? "_KEY" : ""}`,
+        },
+  );
+}
+
+function isScalable(mimeType: string | undefined): boolean {
+  return mimeType !== undefined && scalable.includes(mimeType.toLowerCase());
 }
 
 /** What is assumed of a picture before a device has been opened. */

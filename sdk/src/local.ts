@@ -2,7 +2,7 @@ import { openCamera, openMicrophone, openScreen, type AudioCaptureOptions, type 
 import { DataBudget, dataMessage, type DataOptions } from "./data.js";
 import { SpillwayError } from "./errors.js";
 import { Version, type Role, type Source, type SourceLayers } from "./events.js";
-import { layersOf, onlyUseful, scalabilityOf } from "./layers.js";
+import { layersOf, onlyUseful, scalableOf, simulcastOf, type Encoding } from "./layers.js";
 import type { Peer } from "./peer.js";
 import { kindOf, newElement, Participant, play, TrackPublication, type Kind } from "./publication.js";
 
@@ -89,6 +89,8 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
   /** @internal */
   readonly capture: CaptureDefaults;
   readonly #host: LocalHost;
+  /** Whether one stream may carry all layers of the camera. */
+  readonly #scalable: boolean;
   readonly #turns = new Map<Source, Promise<unknown>>();
   /** Where it is sent: to two homes while one takes the place of the other. */
   #peers: readonly Peer[] = [];
@@ -101,9 +103,10 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
   #role: Role | undefined;
 
   /** @internal */
-  constructor(host: LocalHost, capture: CaptureDefaults) {
+  constructor(host: LocalHost, capture: CaptureDefaults, scalable: boolean) {
     super();
     this.#host = host;
+    this.#scalable = scalable;
     this.capture = capture;
   }
 
@@ -320,7 +323,7 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
       const sender = peer.sender(source);
       if (!sender) continue;
       const rids = () => this.#useful.get(peer)?.find((l) => l.source === source)?.rids;
-      void inTurn(sender, () => place(sender, source, track ?? null, rids())).catch((cause: unknown) => {
+      void inTurn(sender, () => place(sender, track ?? null, { source, rids: rids(), scalable: this.#scalable && source === "camera" })).catch((cause: unknown) => {
         if (!this.#peers.includes(peer)) return; // the connection ended meanwhile
         this.#host.onDeviceError(new SpillwayError("media_failed", `the ${source} cannot be sent`, { cause }), source);
       });
@@ -337,16 +340,43 @@ function inTurn(sender: RTCRtpSender, work: () => Promise<void>): Promise<void> 
   return turn;
 }
 
+/** How a source's pictures are to be sent. */
+interface Placement {
+  source: Source;
+  /** The layers that are of use; undefined is all. */
+  rids: readonly string[] | undefined;
+  scalable: boolean;
+}
+
 /** Puts a track on a sender, with bitrates that fit the picture's size, and only the layers that are of use. */
-async function place(sender: RTCRtpSender, source: Source, track: MediaStreamTrack | null, rids: readonly string[] | undefined): Promise<void> {
+async function place(sender: RTCRtpSender, track: MediaStreamTrack | null, { source, rids, scalable }: Placement): Promise<void> {
   if (sender.track !== track) await sender.replaceTrack(track);
   const { width, height, frameRate = 30 } = track?.getSettings() ?? {};
   if (track?.kind !== "video" || !width || !height) return;
+  const mimeType = sender.getParameters().codecs[0]?.mimeType;
+  const layers = onlyUseful(layersOf(source, { width, height, frameRate }), rids);
+  const one = scalable ? scalableOf(layers, mimeType) : undefined;
+  if (!one || !(await encode(sender, one))) await encode(sender, simulcastOf(layers, mimeType));
+}
+
+/**
+ * Sets a sender's encodings. Resolves to false where the browser takes none that
+ * are layered in the way asked for: some refuse them, some forget to mention it.
+ */
+async function encode(sender: RTCRtpSender, encodings: Encoding[]): Promise<boolean> {
   const parameters = sender.getParameters();
-  const scalabilityMode = scalabilityOf(parameters.codecs[0]?.mimeType);
-  for (const layer of onlyUseful(layersOf(source, { width, height, frameRate }), rids)) {
-    const encoding = parameters.encodings.find((e) => e.rid === layer.rid);
-    if (encoding) Object.assign(encoding, layer, scalabilityMode && { scalabilityMode });
+  for (const wanted of encodings) {
+    const encoding = parameters.encodings.find((e) => e.rid === wanted.rid);
+    if (encoding) Object.assign(encoding, wanted);
   }
-  await sender.setParameters(parameters);
+  const [first] = encodings;
+  const layered = first?.scalabilityMode !== undefined && first.scalabilityMode !== "L1T1";
+  try {
+    await sender.setParameters(parameters);
+  } catch (cause) {
+    if (layered) return false;
+    throw cause;
+  }
+  const now: readonly Partial<Encoding>[] = sender.getParameters().encodings;
+  return !layered || now.find((e) => e.rid === first.rid)?.scalabilityMode === first.scalabilityMode;
 }

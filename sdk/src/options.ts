@@ -11,6 +11,11 @@ export interface RoomOptions {
   videoStreams?: number;
   /** Video codecs that may be used, preferred ones first; VP8 always may. */
   videoCodecs?: readonly string[];
+  /**
+   * Whether the camera's picture is sent as one stream of several layers where codec
+   * and browser can (VP9 and AV1 in Chromium); true. Else each layer is a stream.
+   */
+  scalableVideo?: boolean;
   /** How the camera is opened unless a call says otherwise. */
   videoCapture?: VideoCaptureOptions;
   /** How the microphone is opened unless a call says otherwise. */

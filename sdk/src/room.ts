@@ -60,7 +60,7 @@ export class Room extends Emitter<RoomEvents> {
       onUnpublished: (publication) => this.emit("localTrackUnpublished", publication),
       onMuted: (publication) => this.emit(publication.isMuted ? "trackMuted" : "trackUnmuted", publication, this.localParticipant),
       onDeviceError: (error, source) => this.emit("mediaDevicesError", error, source),
-    }, { video: { ...options.videoCapture }, audio: { ...options.audioCapture } });
+    }, { video: { ...options.videoCapture }, audio: { ...options.audioCapture } }, options.scalableVideo ?? true);
     this.#reception = new Reception(options.playAudio ?? true, {
       find: (identity, source) => this.#find(identity, source),
       onWanted: () => this.#sendWant(),

@@ -6,7 +6,7 @@ import { audioCodecs, videoCodecs } from "../src/codecs.js";
 import { wantedVideo } from "../src/demand.js";
 import { Emitter } from "../src/emitter.js";
 import { isEnding, isRetryable, mediaError, SpillwayError, type ErrorCode } from "../src/errors.js";
-import { onlyUseful, layersOf } from "../src/layers.js";
+import { layersOf, onlyUseful, scalableOf, simulcastOf } from "../src/layers.js";
 import { answered, beat, heard, isSilent, restingPulse, silenceMs } from "../src/pulse.js";
 import { comebacksPerSecond, joinPatienceMs, rejoinPatienceMs, retryDelay, type Failure } from "../src/retry.js";
 import { summarise, type StatsContext } from "../src/stats.js";
@@ -184,6 +184,28 @@ describe("layers", () => {
     assert.deepEqual(onlyUseful(camera, undefined), camera);
     const small = onlyUseful(layersOf("camera", { width: 320, height: 180, frameRate: 30 }), ["q", "h", "f"]);
     assert.deepEqual(small.map((l) => l.active), [true, false, false]);
+  });
+  test("layers in one stream: up to the largest of use, at key frames only", () => {
+    const modes = (width: number, height: number, rids?: string[]) =>
+      scalableOf(onlyUseful(layersOf("camera", { width, height, frameRate: 30 }), rids), "video/AV1")
+        ?.map((l) => (l.active ? `${l.rid}/${l.scaleResolutionDownBy} ${l.scalabilityMode}` : "-")).join(" ");
+    assert.equal(modes(1280, 720), "q/1 L3T3_KEY - -");
+    assert.equal(modes(1280, 720, ["q", "f"]), "q/1 L3T3_KEY - -");
+    assert.equal(modes(1280, 720, ["q", "h"]), "q/2 L2T3_KEY - -");
+    assert.equal(modes(1280, 720, ["q"]), "q/4 L1T3 - -");
+    assert.equal(modes(640, 360), "q/1 L2T3_KEY - -");
+    assert.equal(modes(320, 180), undefined);
+  });
+  test("layers in one stream have the bits of all of them", () => {
+    const layers = layersOf("camera");
+    assert.equal(scalableOf(layers, "video/VP9")?.[0]?.maxBitrate, layers.reduce((sum, l) => sum + l.maxBitrate, 0));
+  });
+  test("only VP9 and AV1 are layered", () => {
+    const layers = layersOf("camera");
+    assert.equal(scalableOf(layers, "video/VP8"), undefined);
+    assert.equal(scalableOf(layers, undefined), undefined);
+    assert.deepEqual(simulcastOf(layers, "video/H264"), layers);
+    assert.deepEqual(simulcastOf(layers, "video/VP9").map((l) => l.scalabilityMode), ["L1T1", "L1T1", "L1T1"]);
   });
   test("a screen's smaller one is slow", () => assert.deepEqual(layersOf("screen").map((l) => l.maxFramerate), [5, undefined]));
   test("a small picture costs little, but never nothing", () => {
