@@ -37,7 +37,7 @@ type uplink struct {
 	// not agreed on.
 	dependency uint8
 	svc        *svc // that it is part of; nil for a stream of its own
-	height     int // in pixels, where key frames do not say it of this layer
+	height     int  // in pixels, where key frames do not say it of this layer
 
 	in    sync.Locker   // its intake's
 	waits bool          // its reader knows that something is held
