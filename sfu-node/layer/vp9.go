@@ -39,24 +39,12 @@ func ParseVP9(p []byte) (Descriptor, bool) {
 		}
 		at++
 	}
+	var ok bool
 	if flags&hasLayer != 0 {
-		if len(p) <= at {
+		if at, ok = d.layersVP9(p, at, flags&flexible == 0); !ok {
 			return d, false
-		}
-		if d.Spatial = p[at] >> 1 & 0x07; d.Spatial >= spatialVP9 {
-			return d, false
-		}
-		at++
-		if flags&flexible == 0 {
-			if len(p) <= at {
-				return d, false
-			}
-			d.tl0At = at
-			d.TL0 = p[at]
-			at++
 		}
 	}
-	var ok bool
 	if flags&flexible != 0 && flags&predicted != 0 {
 		if at, ok = referencesVP9(p, at); !ok {
 			return d, false
@@ -74,6 +62,27 @@ func ParseVP9(p []byte) (Descriptor, bool) {
 		}
 	}
 	return d, len(p) > at
+}
+
+// layersVP9 reads the layer indices at at, with TL0PICIDX if indexed, and returns
+// where they end.
+func (d *Descriptor) layersVP9(p []byte, at int, indexed bool) (end int, ok bool) {
+	if len(p) <= at {
+		return at, false
+	}
+	if d.Spatial = p[at] >> 1 & 0x07; d.Spatial >= spatialVP9 {
+		return at, false
+	}
+	at++
+	if !indexed {
+		return at, true
+	}
+	if len(p) <= at {
+		return at, false
+	}
+	d.tl0At = at
+	d.TL0 = p[at]
+	return at + 1, true
 }
 
 // referencesVP9 returns where the list of references at at ends: at most three,
