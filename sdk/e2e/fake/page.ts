@@ -159,7 +159,8 @@ class FakeNode {
     const channel = this.#pc.createDataChannel("control", { negotiated: true, id: 0 });
     this.#channel = channel;
     channel.addEventListener("open", () => void this.tell());
-    channel.addEventListener("message", (event: MessageEvent<string>) => this.#read(JSON.parse(event.data) as events.FromSDK));
+    const pulse = this.#pc.createDataChannel("pulse", { negotiated: true, id: 1, ordered: false, maxRetransmits: 0 });
+    for (const c of [channel, pulse]) c.addEventListener("message", (event: MessageEvent<string>) => this.#read(JSON.parse(event.data) as events.FromSDK));
     await this.#pc.setLocalDescription(await this.#pc.createAnswer());
     await new Promise<void>((done) => {
       const look = () => this.#pc.iceGatheringState === "complete" && done();
