@@ -47,7 +47,7 @@ import (
 // collectAt is the share of its live memory by which a node grows before garbage is
 // collected, in percent. Packets make none, so collecting early costs little, and
 // memory is what bounds the people of a small machine.
-const collectAt = 40
+const collectAt = 20
 
 // stopWithin bounds an orderly end; EC2 takes the machine away soon after.
 const stopWithin = 3 * time.Second

@@ -78,10 +78,10 @@ func (h *history) copyTo(b, d []byte, sequence uint16) (k kept, n int, ok bool) 
 // it left and where the rest of it is kept.
 type sentPacket struct {
 	from     *feed
-	original uint16
 	out      layer.Output
 	csrc     uint32
-	repeated time.Duration // when it last was
+	repeated uint32 // the millisecond in which it last was
+	original uint16
 	times    uint8
 }
 
@@ -109,17 +109,18 @@ func (s *stream) repeat(sequence uint16, b *batch) {
 		return
 	}
 	now := s.peer.sfu.now()
+	ms := uint32(now / time.Millisecond)
 	s.mu.Lock()
 	if s.sent == nil {
 		s.mu.Unlock()
 		return
 	}
 	q := &s.sent[sequence%sentLen]
-	if q.from == nil || q.out.Sequence != sequence || int16(sequence-s.start) < 0 || q.times == repeatMost || q.times > 0 && now-q.repeated < repeatAfter {
+	if q.from == nil || q.out.Sequence != sequence || int16(sequence-s.start) < 0 || q.times == repeatMost || q.times > 0 && ms-q.repeated < uint32(repeatAfter/time.Millisecond) {
 		s.mu.Unlock()
 		return
 	}
-	q.repeated = now
+	q.repeated = ms
 	q.times++
 	again := *q
 	s.rtx++
