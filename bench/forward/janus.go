@@ -50,7 +50,7 @@ transports: { disable = "libjanus_http.so,libjanus_rabbitmq.so,libjanus_mqtt.so,
 	for name, text := range files {
 		err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
-	j := &janus{process: process{onFirstCore(binary, "--configs-folder="+dir, "--config="+filepath.Join(dir, "janus.jcfg"))}, dir: dir, port: port, at: at}
+	j := &janus{process: process{onItsCores(binary, "--configs-folder="+dir, "--config="+filepath.Join(dir, "janus.jcfg"))}, dir: dir, port: port, at: at}
 	if err == nil {
 		err = j.cmd.Start()
 	}

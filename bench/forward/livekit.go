@@ -75,7 +75,7 @@ logging: {level: error}
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	l.process = process{onFirstCore(binary, "--config", file)}
+	l.process = process{onItsCores(binary, "--config", file)}
 	if err := l.cmd.Start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

@@ -41,6 +41,7 @@ type result struct {
 	Publishers  int     `json:"publishers"`
 	Subscribers int     `json:"subscribers"`
 	SRTP        string  `json:"srtp"`
+	Cores       string  `json:"cores"`
 	Traffic     traffic `json:"traffic,omitempty"`
 	CPU         spread  `json:"us_per_packet"`
 	Memory      float64 `json:"kb_per_subscriber"`
@@ -65,6 +66,9 @@ type delay struct {
 var goals = map[load]string{
 	{1, 100, frames}: "≤ 6, then 4", {4, 50, frames}: "≤ 4, then 2.7", {4, 100, frames}: "≤ 3.3, then 2.4", {8, 100, frames}: "≤ 2.5, then 2",
 }
+
+// cores are those that the SFU may use; the load is on the second one.
+var cores = flag.String("cores", "0", "cores of the SFU, as taskset takes them; those of 0,1 show how it scales, although the load shares one")
 
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == plainArgument {
@@ -218,7 +222,7 @@ func start(sfu, record, profiles string) (func() (server, error), error) {
 
 // measure runs one SFU under one load.
 func measure(begin func() (server, error), sfu, profile string, l load, windows int) (r result, err error) {
-	r = result{SFU: sfu, SRTP: profile, Publishers: l.publishers, Subscribers: l.subscribers, Traffic: l.kind}
+	r = result{SFU: sfu, SRTP: profile, Cores: *cores, Publishers: l.publishers, Subscribers: l.subscribers, Traffic: l.kind}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	s, err := begin()

@@ -29,7 +29,7 @@ func startPlain() (server, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plainPion{process: process{onFirstCore(self, plainArgument)}}
+	p := &plainPion{process: process{onItsCores(self, plainArgument)}}
 	in, err := p.cmd.StdinPipe()
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// server is an SFU in a process of its own on the first core.
+// server is an SFU in a process of its own.
 type server interface {
 	// join lets somebody in.
 	join(ctx context.Context, s seat) (*peer, error)
@@ -23,7 +23,7 @@ type server interface {
 	stop()
 }
 
-// process is a child on the first core.
+// process is a child on the cores of the SFU.
 type process struct{ cmd *exec.Cmd }
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
@@ -45,10 +45,10 @@ func (p *process) stop() {
 	}
 }
 
-// onFirstCore makes a command that is replaced by name, so that its process id is
+// onItsCores makes a command that is replaced by name, so that its process id is
 // name's.
-func onFirstCore(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command("taskset", append([]string{"-c", "0", name}, args...)...)
+func onItsCores(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command("taskset", append([]string{"-c", *cores, name}, args...)...)
 	cmd.Stderr = os.Stderr
 	return cmd
 }

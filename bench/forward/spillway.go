@@ -43,7 +43,7 @@ func startSpillway(profile, profiles string) (server, error) {
 	if profiles != "" {
 		args = append(args, "-pprof", profiles)
 	}
-	s.cmd = onFirstCore(binary, args...)
+	s.cmd = onItsCores(binary, args...)
 	s.cmd.Env = append(os.Environ(), "SPILLWAY_URL=ws"+strings.TrimPrefix(s.http.URL, "http"), "SPILLWAY_NODE=node-1", "SPILLWAY_TOKEN=token",
 		"SPILLWAY_MEDIA_IP=127.0.0.1", "SPILLWAY_MEDIA_PORT=0", "SPILLWAY_LOG=warn")
 	if err := s.cmd.Start(); err != nil {
