@@ -57,7 +57,7 @@ func newGenerator(ctx context.Context, s server, profile string, l load) (*gener
 			g.running.Go(func() { g.publish(p, index, flow, share) })
 		}
 	}
-	time.Sleep(time.Second) // the SFU learns of the tracks
+	time.Sleep(3 * time.Second) // the SFU learns of the tracks, however busy the machine is
 	before := residentKB(s.pid())
 	for i := range l.subscribers {
 		if err := g.subscribe(ctx, s, i, suite); err != nil {
