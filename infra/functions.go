@@ -80,6 +80,8 @@ func (d *stack) environment(name string) map[string]*string {
 	env["SPILLWAY_IDLE_AFTER"] = jsii.String(fmt.Sprintf("%dm", d.settings.IdleMinutes))
 	env["SPILLWAY_SPARE_SEATS"] = jsii.String(strconv.Itoa(d.settings.SpareSeats))
 	env["SPILLWAY_DRAIN_WITHIN"] = jsii.String(fmt.Sprintf("%dm", d.settings.DrainMinutes))
+	env["SPILLWAY_NODE_VERSION"] = jsii.String(*d.template.version + "-" + d.node.sha256[:12])
+	env["SPILLWAY_REPLACE_PER_MINUTE"] = jsii.String(strconv.Itoa(d.settings.ReplacePeople))
 	env["SPILLWAY_CONSOLIDATE"] = jsii.String(d.settings.Consolidate)
 	env["SPILLWAY_MAX_CENTS_PER_HOUR"] = jsii.String(strconv.Itoa(int(math.Round(d.settings.BudgetPerHour * 100))))
 	if name == "fleet" {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
 )
@@ -85,14 +86,19 @@ type node struct {
 	// are made to go.
 	DrainAt time.Time `json:"drainAt,omitzero"`
 	DrainBy time.Time `json:"drainBy,omitzero"`
+	// Build is the program's own name of its version; OldBuild says that nodes are
+	// launched as another now.
+	Build    string `json:"build,omitempty"`
+	OldBuild bool   `json:"oldBuild,omitempty"`
 }
 
-func newNode(v fleet.View, now time.Time) node {
+func newNode(v fleet.View, now time.Time, set control.Settings) node {
 	n := v.Node
 	return node{ID: n.ID, State: n.State, Generation: n.Generation, Instance: n.Instance, Type: n.Type, Zone: n.Zone,
 		Capacity: newLoad(n.Capacity), Claimed: newLoad(n.Capacity.Minus(n.Available)), Free: newLoad(n.Available),
 		Measured: newLoad(v.Beat.Load), CPUPercent: v.Beat.CPUPercent, Rooms: []room.Name{}, Alive: v.Alive(now),
-		LeaseUntil: v.Beat.LeaseUntil, Addresses: n.Addresses, Since: n.HelloAt, DrainAt: n.DrainAt, DrainBy: n.DrainBy}
+		LeaseUntil: v.Beat.LeaseUntil, Addresses: n.Addresses, Since: n.HelloAt, DrainAt: n.DrainAt, DrainBy: n.DrainBy,
+		Build: n.Build, OldBuild: set.Old(n)}
 }
 
 // draining says how many people are asked to move from a node, and when those who

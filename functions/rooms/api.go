@@ -191,7 +191,7 @@ func (a api) nodes(ctx context.Context) (any, error) {
 	out := nodeList{Nodes: []node{}}
 	var failed error
 	for _, v := range items.Nodes {
-		n := newNode(v, a.world.Now())
+		n := newNode(v, a.world.Now(), a.world.Settings)
 		blocks, err := a.world.Store.Find(ctx, step.BlocksOf{Node: v.Node.ID})
 		failed = errors.Join(failed, err)
 		seen := map[room.Name]bool{}

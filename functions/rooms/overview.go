@@ -107,7 +107,7 @@ func (a api) overview(ctx context.Context) (any, error) {
 		found[name] = items
 	}
 	out.addRooms(found["rooms"].Rooms)
-	out.addNodes(found["nodes"].Nodes, found["rooms"].Rooms, a.world.Now())
+	out.addNodes(found["nodes"].Nodes, found["rooms"].Rooms, a.world.Now(), a.world.Settings)
 	for _, l := range found["demand"].Launches {
 		if l.State != fleet.Landed {
 			out.Launches = append(out.Launches, launch{l.ID, l.Type, l.Zone, l.State, l.Attempt, l.At, l.Why})
@@ -148,9 +148,9 @@ func (o *overview) addRooms(rooms []room.Room) {
 	o.Rooms = o.Rooms[:min(len(o.Rooms), overviewRooms)]
 }
 
-func (o *overview) addNodes(views []fleet.View, rooms []room.Room, now time.Time) {
+func (o *overview) addNodes(views []fleet.View, rooms []room.Room, now time.Time, set control.Settings) {
 	for _, v := range views {
-		n := overviewNode{node: newNode(v, now), People: v.Beat.People}
+		n := overviewNode{node: newNode(v, now, set), People: v.Beat.People}
 		for _, p := range v.Beat.Pipes {
 			n.Pipes = append(n.Pipes, pipeEnd(p))
 		}

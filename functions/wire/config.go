@@ -48,6 +48,7 @@ const (
 	defaultIdle     = 5 * time.Minute
 	defaultBoot     = 25 * time.Second
 	defaultMaxNodes = 20
+	defaultReplace  = 60
 	// A room of 10,000 viewers is on 75 nodes of the default type.
 	defaultNodesPerRoom = 100
 	defaultLogLevel     = slog.LevelInfo
@@ -129,6 +130,10 @@ func settings() (control.Settings, error) {
 	}
 	drain, err := duration("SPILLWAY_DRAIN_WITHIN", control.DefaultDrain)
 	if err != nil {
+		return s, err
+	}
+	s.Version = os.Getenv("SPILLWAY_NODE_VERSION")
+	if s.ReplacePerMinute, err = number("SPILLWAY_REPLACE_PER_MINUTE", defaultReplace, 0, 100_000); err != nil {
 		return s, err
 	}
 	boot, err := duration("SPILLWAY_BOOT_TIME", defaultBoot)

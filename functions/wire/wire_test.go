@@ -36,7 +36,7 @@ func TestSettings(t *testing.T) {
 	if c, err = wire.Load("test"); err != nil || room.Default().SeatLoad(room.Publisher).Into(c.Settings.NodeCapacity.Minus(c.Settings.PipeReserve)) != 3 {
 		t.Errorf("%+v, %v", c.Settings.NodeCapacity, err)
 	}
-	for name, value := range map[string]string{"SPILLWAY_NODE_SEATS": "-1", "SPILLWAY_MAX_NODES": "many", "SPILLWAY_IDLE_AFTER": "5", "SPILLWAY_DRAIN_WITHIN": "soon",
+	for name, value := range map[string]string{"SPILLWAY_NODE_SEATS": "-1", "SPILLWAY_MAX_NODES": "many", "SPILLWAY_IDLE_AFTER": "5", "SPILLWAY_DRAIN_WITHIN": "soon", "SPILLWAY_REPLACE_PER_MINUTE": "-1",
 		"SPILLWAY_INSTANCE_TYPE": "t2.nano", "SPILLWAY_LOG": "loud", "SPILLWAY_CONSOLIDATE": "yes", "AWS_REGION": ""} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(name, value)

@@ -31,6 +31,7 @@ type Settings struct {
 	BudgetPerHour float64  `json:"budgetPerHour" doc:"Dollars per hour of instances in a Region, above which none is launched any more; 0 means no limit but maxNodes"`
 	IdleMinutes   int      `json:"idleMinutes" doc:"Minutes after which a node that carries nobody is terminated, 1 to 1440"`
 	DrainMinutes  int      `json:"drainMinutes" doc:"Minutes that people may take to leave a node that drains (by an operator, for maintenance, for a new version), 1 to 1440; whoever is still there then is made to join elsewhere. A spot notice leaves 90 seconds in any case"`
+	ReplacePeople int      `json:"replacePeoplePerMinute" doc:"People a minute that may be moved off nodes of an earlier version (program, image or launch template) after a deployment, 0 to 100000: such nodes are drained one after the other while the others can take their people. 0 leaves them until they are idle"`
 	SpareSeats    int      `json:"spareSeats" doc:"Publishers' seats of the default profile to keep free ahead of people, 0 to 10000: they join without waiting for a node. Above 0 a node runs, and is billed, also while nobody is in a room"`
 	Consolidate   string   `json:"consolidate" doc:"How eagerly nodes are emptied whose people fit onto others: off, cautious (at most one person moved for each cent an hour that it saves, 4 nodes an hour) or eager (5 people, 20 nodes). Moving is a second connection made before the first ends"`
 	SpotPercent   int      `json:"spotPercent" doc:"Share of nodes first asked for as spot instances, 0 to 100; what EC2 refuses is asked for on demand. A spot node can be taken away with two minutes' notice"`
@@ -64,7 +65,7 @@ type Domain struct {
 func Default() Settings {
 	return Settings{
 		Stack: "main", Regions: []string{}, Zones: 3,
-		InstanceTypes: []string{"c7g.large", "c7g.xlarge"}, MaxNodes: 20, NodesPerRoom: 100, BudgetPerHour: 10, IdleMinutes: 5, DrainMinutes: 10, Consolidate: "cautious", MediaPort: 7882,
+		InstanceTypes: []string{"c7g.large", "c7g.xlarge"}, MaxNodes: 20, NodesPerRoom: 100, BudgetPerHour: 10, IdleMinutes: 5, DrainMinutes: 10, ReplacePeople: 60, Consolidate: "cautious", MediaPort: 7882,
 		DeletionPolicy: Delete, Alarms: true, Dashboard: true, Metrics: true, Tracing: true,
 		LogDays: 14, LogLevel: "info", Concurrency: 1000, Connects: 500, Messages: 5000, Tags: map[string]string{},
 	}

@@ -29,6 +29,7 @@ func TestWrongSettingsAreRefusedWithASentence(t *testing.T) {
 		{`{"budgetPerHour": -1}`, "budgetPerHour is -1"},
 		{`{"idleMinutes": 0}`, "idleMinutes is 0"},
 		{`{"idleMinutes": 1441}`, "idleMinutes is 1441"},
+		{`{"replacePeoplePerMinute": -1}`, "replacePeoplePerMinute is -1"},
 		{`{"drainMinutes": 0}`, "drainMinutes is 0"},
 		{`{"drainMinutes": 1441}`, "drainMinutes is 1441"},
 		{`{"spareSeats": -1}`, "spareSeats is -1"},

@@ -36,6 +36,7 @@ func (s Settings) Validate() error {
 		between("budgetPerHour", s.BudgetPerHour, 0, 100_000),
 		within("idleMinutes", s.IdleMinutes, 1, 1440),
 		within("drainMinutes", s.DrainMinutes, 1, 1440),
+		within("replacePeoplePerMinute", s.ReplacePeople, 0, 100_000),
 		within("spareSeats", s.SpareSeats, 0, 10_000),
 		oneOf("consolidate", s.Consolidate, thrifts),
 		within("spotPercent", s.SpotPercent, 0, 100),

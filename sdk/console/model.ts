@@ -22,6 +22,10 @@ export interface FleetNode {
   readonly instance: string;
   readonly type: string;
   readonly zone?: string;
+  /** The program's own name of its version. */
+  readonly build?: string;
+  /** Nodes are launched as another version now. */
+  readonly oldBuild?: boolean;
   readonly capacity: Load;
   readonly claimed: Load;
   readonly free: Load;

@@ -57,7 +57,7 @@ interface NodeProps {
 function Card({ node: n, chosen, onChoose }: NodeProps) {
   return (
     <button type="button" class={`card node ${state(n)}`} aria-pressed={chosen} onClick={() => onChoose(n.id)}>
-      <span class="head"><span class="mono">{n.id}</span><span class="state">{state(n)}</span></span>
+      <span class="head"><span class="mono">{n.id}</span><span class="state">{state(n)}{n.oldBuild ? ", old build" : ""}</span></span>
       <LoadBar node={n} />
       <span class="numbers">{bitrate(n.measured.kbps)} <span class="soft">of {bitrate(n.claimed.kbps)} claimed, {bitrate(n.free.kbps)} free</span></span>
       <span class="soft small">{count(n.people, "person", "people")} · {count(n.roomCount, "room")} · {n.cpuPercent} % CPU · {n.type}{n.zone ? ` · ${n.zone}` : ""}</span>
@@ -101,6 +101,7 @@ export function NodePanel({ node: n, links, onClose, onChoose }: NodePanelProps)
     ["State", `${state(n)}, ${n.generation === 1 ? "first life" : `life ${n.generation}`}`],
     ["Up for", duration(Date.now() - Date.parse(n.since))],
     ["Instance", n.instance || "not known yet"],
+    ["Build", n.oldBuild ? `${n.build ?? "unknown"}, an old build: the node is replaced when the others can take its people` : n.build ?? "unknown"],
     ["Type", n.zone ? `${n.type} in ${n.zone}` : n.type],
     ["Measured", `${bitrate(n.measured.kbps)}, ${n.measured.pps.toLocaleString("en")} packets/s`],
     ["Claimed", `${bitrate(n.claimed.kbps)}, ${n.claimed.pps.toLocaleString("en")} packets/s`],

@@ -39,6 +39,11 @@ type Settings struct {
 	SpareSeats int
 	// Thrift is how eagerly nodes are emptied whose people fit onto others.
 	Thrift Thrift
+	// Version is what nodes are launched as now: template, image and program. Nodes
+	// of another are replaced, ReplacePerMinute people a minute; empty, or 0, replaces
+	// none.
+	Version          string
+	ReplacePerMinute int
 	// IdleAfterMs is how long a node may be empty before it is ended, in
 	// milliseconds.
 	IdleAfterMs int64

@@ -107,7 +107,7 @@ func (p Pressure) launch(plan *Plan, q placement.Shortage, supply placement.Supp
 			break
 		}
 		o := q.Offers[offer]
-		l := fleet.Launch{ID: launchID(set.Region, demand.Revision, i, now), Region: set.Region, Zone: zone, Type: o.Type, Capacity: o.Capacity,
+		l := fleet.Launch{ID: launchID(set.Region, demand.Revision, i, now), Region: set.Region, Version: set.Version, Zone: zone, Type: o.Type, Capacity: o.Capacity,
 			Hour: o.Hour, BootMs: p.Boots.Estimate(o.Type, set.BootMs), State: fleet.Asked, Attempt: 1, At: now, AskedAt: now,
 			Why: fmt.Sprintf("%d wait, %d nodes are coming, %d more are needed", len(p.Waits), len(q.Bins), len(supply.Launch))}
 		changes = append(changes, PutLaunch{Launch: l})

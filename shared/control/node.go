@@ -77,7 +77,7 @@ func land(s Landing, connection string, m events.Hello, now time.Time, welcome f
 	boots.Region = l.Region
 	landed := l
 	landed.State, landed.LandedAt = fleet.Landed, now
-	n := fleet.Node{ID: l.ID, State: fleet.Filling, Generation: 1, Instance: l.Instance, Type: l.Type, Region: l.Region, Zone: l.Zone,
+	n := fleet.Node{ID: l.ID, State: fleet.Filling, Generation: 1, Instance: l.Instance, Type: l.Type, Region: l.Region, Zone: l.Zone, Version: l.Version,
 		Capacity: l.Capacity, Available: l.Capacity, Real: l.Capacity, HelloAt: now, TouchedAt: now}
 	n = arrived(n, connection, m)
 	return Plan{

@@ -100,6 +100,8 @@ type Node struct {
 	PipePort    int
 	Fingerprint string
 	Build       string
+	// Version is what the node was launched as: template, image and program.
+	Version string `json:",omitempty"`
 	// HelloAt is when this generation began.
 	HelloAt time.Time
 	// TouchedAt is when a grant or a return last changed Available: an empty node

@@ -52,6 +52,8 @@ type Launch struct {
 	BootMs int64
 	// Tried are the pools that EC2 has refused.
 	Tried []Tried
+	// Version is what nodes were launched as then.
+	Version string `json:",omitempty"`
 	// Why is the decision in a line.
 	Why string
 }

@@ -37,8 +37,16 @@ func (w *World) consolidate(ctx context.Context, launches []fleet.Launch, nodes 
 	if !e.Idle(w.Now(), w.Settings) {
 		return nil
 	}
+	if err := w.contents(ctx, e.Candidates(w.Now()), &e); err != nil {
+		return err
+	}
+	return w.once(ctx, "consolidate", control.Consolidate(e, w.Now(), w.Settings))
+}
+
+// contents reads what is on some nodes.
+func (w *World) contents(ctx context.Context, of []fleet.View, e *control.Emptying) error {
 	var keys []Key
-	for _, v := range e.Candidates(w.Now()) {
+	for _, v := range of {
 		items, err := w.Store.Find(ctx, BlocksOf{v.Node.ID})
 		if err != nil {
 			return err
@@ -56,5 +64,5 @@ func (w *World) consolidate(ctx context.Context, launches []fleet.Launch, nodes 
 	for _, r := range items.Rooms {
 		e.Rooms[r.Name] = r
 	}
-	return w.once(ctx, "consolidate", control.Consolidate(e, w.Now(), w.Settings))
+	return nil
 }

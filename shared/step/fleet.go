@@ -249,7 +249,11 @@ func (w *World) Sweep(ctx context.Context) error {
 		known[v.Node.ID] = true
 	}
 	orphans := control.Orphans(instances, func(id room.NodeID) bool { return known[id] }, w.Now())
-	failed = errors.Join(failed, w.once(ctx, "sweep instances", orphans), w.consolidate(ctx, demand.Launches, nodes.Nodes))
+	failed = errors.Join(failed, w.once(ctx, "sweep instances", orphans))
+	replaced, err := w.replace(ctx, demand.Launches, nodes.Nodes)
+	if failed = errors.Join(failed, err); !replaced { // one node at a time
+		failed = errors.Join(failed, w.consolidate(ctx, demand.Launches, nodes.Nodes))
+	}
 	return errors.Join(failed, w.line(ctx))
 }
 
