@@ -56,8 +56,8 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o options) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+func run(asked context.Context, o options) error {
+	ctx, cancel := context.WithCancelCause(asked)
 	defer cancel(nil)
 	var everybody sync.WaitGroup
 	for i := range o.people + o.viewers {
@@ -72,10 +72,10 @@ func run(ctx context.Context, o options) error {
 		})
 	}
 	everybody.Wait()
-	if err := context.Cause(ctx); err != nil && ctx.Err() != nil && err != context.Canceled && err != context.DeadlineExceeded {
-		return err
+	if asked.Err() != nil {
+		return nil // it was told to stop, or its time is up
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // person is one participant and what it has received.
