@@ -30,8 +30,9 @@ type changed struct {
 	Moving bool `json:"moving,omitempty"`
 }
 
-// between stands between a room and an identity in a path. A room whose name
-// has it cannot be named in such a path.
+// between stands between a room and an identity in a path. Where a room's name or
+// an identity may have it too, the query names the identity, and the whole path is
+// the room; an empty one stands for the room itself.
 const between = "/participants/"
 
 // maxBar bounds how long a removed participant may be kept out.
@@ -40,6 +41,11 @@ const maxBar = 30 * 24 * time.Hour
 // moderate changes or removes a participant, or ends a room.
 func (a api) moderate(ctx context.Context, r lambda.APIGatewayV2HTTPRequest, path string) (any, error) {
 	name, identity, one := strings.Cut(path, between)
+	if given, ok := r.QueryStringParameters["identity"]; ok {
+		name, identity, one = path, given, given != ""
+	} else if strings.Contains(identity, between) {
+		return nil, events.Errorf(events.CodeBadField, "the path has %q more than once: name the room in the path and the participant in ?identity=", between)
+	}
 	d := control.Deed{Room: room.Name(name)}
 	method := r.RequestContext.HTTP.Method
 	switch {

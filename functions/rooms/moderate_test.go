@@ -97,3 +97,47 @@ func TestModeratesParticipants(t *testing.T) {
 		t.Errorf("GET of a participant: %d", status)
 	}
 }
+
+func TestARoomsNameMayLookLikeAPath(t *testing.T) {
+	a, w := office()
+	root := token.Root(strings.Repeat("r", token.RootSize))
+	a.vault = wire.Hold(wire.Secrets{APIKeys: []string{"key"}, Root: root})
+	const name, path = "a/participants/b", "/v1/rooms/a/participants/b"
+	key := room.Key(root.ParticipantKey(name, "eve"))
+	ask := func(method, path string, query map[string]string) (int, string) {
+		r := lambda.APIGatewayV2HTTPRequest{RawPath: path, Body: `{"role":"viewer"}`, QueryStringParameters: query, Headers: map[string]string{"authorization": "Bearer key"}}
+		r.RequestContext.HTTP.Method = method
+		response, err := a.serve(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, response.Body
+	}
+	for _, c := range []control.Change{
+		control.PutRoom{Room: room.New(name, "eu-north-1", room.Default(), now)},
+		control.PutParticipant{Participant: room.Participant{Room: name, Key: key, Identity: "eve", Role: room.Viewer, Session: "session-1", Revision: 7, Block: -1, SeatedAt: now}},
+	} {
+		if err := w.Store.Commit(t.Context(), []control.Change{c}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, body := ask("DELETE", path+"/participants/eve", nil); status != 400 || !strings.Contains(body, "identity=") {
+		t.Errorf("a path of two meanings: %d %s", status, body)
+	}
+	if status, body := ask("PATCH", path, map[string]string{"identity": "gus"}); status != 404 || !strings.Contains(body, "no such participant") {
+		t.Errorf("somebody else: %d %s", status, body)
+	}
+	if status, body := ask("DELETE", path, map[string]string{"identity": "eve"}); status != 200 || !strings.Contains(body, `"identity":"eve"`) {
+		t.Errorf("the person: %d %s", status, body)
+	}
+	items, err := w.Store.Get(t.Context(), true, step.ParticipantKey{Room: name, Key: key})
+	if err != nil || len(items.Participants) != 1 || items.Participants[0].Removed.IsZero() {
+		t.Errorf("%+v, %v", items.Participants, err)
+	}
+	if status, body := ask("DELETE", path, nil); status != 404 || !strings.Contains(body, "no such participant") {
+		t.Errorf("b of a: %d %s", status, body)
+	}
+	if status, body := ask("DELETE", path, map[string]string{"identity": ""}); status != 200 {
+		t.Errorf("the room: %d %s", status, body)
+	}
+}
