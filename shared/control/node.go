@@ -66,6 +66,8 @@ func Hello(s Landing, connection string, m events.Hello, now time.Time) Plan {
 		}
 		plan.Decision = Decision{Choice: "add a socket", Why: "the boot is known", Inputs: map[string]any{"node": id, "slot": m.Slot}}
 		return plan
+	case slices.Contains(s.Node.Past, m.Boot):
+		return refuse(events.CodeFenced, "a later process of the node has said hello")
 	default:
 		return reboot(*s.Node, connection, m, now, welcome)
 	}
@@ -89,12 +91,17 @@ func land(s Landing, connection string, m events.Hello, now time.Time, welcome f
 	}
 }
 
+// pastBoots is how many earlier boots of a node are remembered.
+const pastBoots = 4
+
 // reboot begins the next life of a node whose process started again. The blocks
 // of the life before are void: they keep their generation, nobody can sit down
 // in them, and the sweep drops them.
 func reboot(n fleet.Node, connection string, m events.Hello, now time.Time, welcome func(room.Generation) Send) Plan {
 	before := n.Generation
 	n.Generation++
+	n.Past = append(slices.Clone(n.Past), n.Boot)
+	n.Past = n.Past[max(0, len(n.Past)-pastBoots):]
 	n.Capacity = n.Carries()
 	n.Available = n.Capacity
 	n.HelloAt, n.TouchedAt = now, now

@@ -80,7 +80,10 @@ type Node struct {
 	State      State
 	Generation room.Generation
 	// Boot is the id of the process that said hello in this generation.
-	Boot     string
+	Boot string
+	// Past are the boots of the lives before, the latest last: what one of them still
+	// says must not end the present one.
+	Past     []string `json:",omitempty"`
 	Instance string
 	Type     string
 	Region   string

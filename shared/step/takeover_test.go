@@ -72,3 +72,26 @@ func TestASecondTabThatNeverReachedTheNodeLeavesNoSeat(t *testing.T) {
 		t.Errorf("revision %d after %d, seats %v", again.Revision, first.Revision, l.seats())
 	}
 }
+
+// A hello that was held up on its way, of a process that another has followed,
+// must not end the one that lives.
+func TestALateHelloOfAnEarlierProcessEndsOnlyThat(t *testing.T) {
+	l := newLab(t, 10)
+	ann := someone("ann", "r")
+	n, _ := l.settles(ann)
+	second := l.boots(n.id, "boot-two")
+	m := l.hello
+	m.Node, m.Boot, m.Slot = string(n.id), "boot-one", 1
+	if err := l.Hello(t.Context(), control.Caller{Connection: "c-late", Node: n.id}, m); err != nil {
+		t.Fatal(err)
+	}
+	if s := one[events.Shutdown](l, l.take("c-late", events.ToNode)); s.Code != events.CodeFenced {
+		t.Errorf("told %+v", s)
+	}
+	if v := l.node(n); int64(v.Node.Generation) != second.generation || v.Node.Boot != "boot-two" || v.Node.Connections[0] != second.connection {
+		t.Errorf("the node is %+v", v.Node)
+	}
+	if err := l.beats(second, nil); err != nil {
+		t.Errorf("the living process is refused: %v", err)
+	}
+}
