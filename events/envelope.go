@@ -97,7 +97,7 @@ var borders = map[Border]struct {
 		ActionModerated: Moderated{}, ActionRole: Recast{}, ActionMute: MuteTracks{}, ActionEnd: End{}, ActionError: Error{}}},
 	FromSDK: {MaxChannel, map[Action]Message{
 		ActionTracks: Tracks{}, ActionWant: Want{}, ActionPing: Ping{}, ActionResync: Resync{}, ActionGoodbye: Goodbye{},
-		ActionModerate: Moderate{}, ActionData: Data{}}},
+		ActionModerate: Moderate{}, ActionData: Data{}, ActionDescribe: Describe{}}},
 	ToSDK: {MaxChannel, map[Action]Message{
 		ActionSnapshot: Snapshot{}, ActionDelta: Delta{}, ActionStreams: Streams{}, ActionSpeakers: Speakers{}, ActionLayers: Layers{},
 		ActionPong: Pong{}, ActionMove: Move{}, ActionClosing: Closing{}, ActionModerated: Done{}, ActionMute: Muted{}, ActionData: DataFrom{}, ActionError: Error{}}},

@@ -54,6 +54,8 @@ type Person struct {
 	Admin bool `json:"admin,omitempty"`
 	// NoData forbids to send [Data].
 	NoData bool `json:"noData,omitempty"`
+	// Describes allows to [Describe] oneself.
+	Describes bool `json:"describes,omitempty"`
 }
 
 // MayPublish reports whether role and sources let the person publish s.

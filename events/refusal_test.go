@@ -302,7 +302,7 @@ func TestEveryValueIsBounded(t *testing.T) {
 	long := strings.Repeat("a", 3000)
 	mayBeLong := map[string]bool{"Answer.answer": true, "Answered.answer": true, "Renewed.token": true, "Data.payload": true, "DataFrom.payload": true} // bounded by more
 	mayHaveControls := map[string]bool{
-		"Offer.person.metadata": true, "Snapshot.members.0.metadata": true, "Delta.changed.0.metadata": true,
+		"Offer.person.metadata": true, "Describe.metadata": true, "Snapshot.members.0.metadata": true, "Delta.changed.0.metadata": true,
 		"Error.text": true, "Closing.text": true, "Moderated.fault.text": true, "CapacityRequested.reason": true,
 	}
 	for _, b := range allBorders {

@@ -33,6 +33,7 @@ const (
 	ctxSources  = "sources" // separated by commas; none means any
 	ctxAdmin    = "admin"
 	ctxNoData   = "noData"
+	ctxDescribe = "describe"
 	ctxSettings = "settings" // a room.Wish in JSON
 	ctxResume   = "resume"   // the session of a resume ticket
 	ctxLate     = "late"     // the token has expired
@@ -52,7 +53,7 @@ func ParticipantContext(c token.Claims) map[string]any {
 		sources[i] = string(s)
 	}
 	return map[string]any{ctxKind: kindParticipant, ctxIdentity: c.Identity, ctxName: c.Name, ctxRoom: c.Room, ctxMetadata: c.Metadata,
-		ctxPublish: flag(c.CanPublish), ctxSources: strings.Join(sources, ","), ctxAdmin: flag(c.Admin), ctxNoData: flag(!c.CanPublishData && !c.Admin)}
+		ctxPublish: flag(c.CanPublish), ctxSources: strings.Join(sources, ","), ctxAdmin: flag(c.Admin), ctxNoData: flag(!c.CanPublishData && !c.Admin), ctxDescribe: flag(c.CanDescribe)}
 }
 
 // ResumeContext adds to the context of a join token the session of the resume
@@ -149,7 +150,7 @@ func NewCall(r lambda.APIGatewayWebsocketProxyRequest, root token.Root) Call {
 	}
 	c.Caller.Room, c.Caller.Identity, c.Caller.Name = room.Name(get(ctxRoom)), get(ctxIdentity), get(ctxName)
 	c.Caller.Metadata, c.Caller.MayPublish, c.Caller.Admin = get(ctxMetadata), get(ctxPublish) != "", get(ctxAdmin) != ""
-	c.Caller.NoData = get(ctxNoData) != ""
+	c.Caller.NoData, c.Caller.Describes = get(ctxNoData) != "", get(ctxDescribe) != ""
 	c.Caller.Resume, c.Caller.Late = get(ctxResume), get(ctxLate) != ""
 	if text := get(ctxSettings); text != "" {
 		var wish room.Wish

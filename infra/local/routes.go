@@ -89,7 +89,7 @@ func (l *local) mintToken(w http.ResponseWriter, r *http.Request) {
 	}
 	minted, err := token.Mint(l.o.keyID, l.o.keySecret, token.Claims{
 		Identity: t.Identity, Name: t.Name, Metadata: t.Metadata, Room: t.Room, Join: true, Admin: t.Admin,
-		CanPublish: t.Role != string(events.Viewer), CanSubscribe: true, CanPublishData: true, Expires: time.Now().Add(life),
+		CanPublish: t.Role != string(events.Viewer), CanSubscribe: true, CanPublishData: true, CanDescribe: true, Expires: time.Now().Add(life),
 	})
 	if err != nil {
 		answer(w, http.StatusBadRequest, events.Errorf(events.CodeBadField, "%s", err.Error()))

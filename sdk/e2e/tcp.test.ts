@@ -76,6 +76,10 @@ describe("a browser without UDP", () => {
         return streams.some((s) => s.kind === "video" && s.framesDecoded > 10) && streams.some((s) => s.kind === "audio" && s.bytesReceived > 0);
       }, other));
     }
+    // What one says of oneself, the other reads.
+    await bob.evaluate(() => { window.room.localParticipant.setMetadata("hand raised"); });
+    await ada.waitForFunction(() => window.room.remoteParticipants.get("bob")?.metadata === "hand raised");
+    await bob.waitForFunction(() => window.room.localParticipant.metadata === "hand raised");
     assert.deepEqual(await transports(ada), ["tcp"]);
     assert.deepEqual(await transports(bob), ["udp"]);
   });

@@ -17,6 +17,12 @@ export interface AudioCaptureOptions {
   autoGainControl?: boolean;
 }
 
+/** How devices are opened unless a call says otherwise. */
+export interface CaptureDefaults {
+  video: VideoCaptureOptions;
+  audio: AudioCaptureOptions;
+}
+
 /** How to share a screen. */
 export interface ScreenShareOptions {
   /** Whether to ask for the sound, too. */

@@ -80,6 +80,7 @@ export const toClientActions = [
 /** What the SDK may send over the data channel. */
 export type FromSDK =
   | Data
+  | Describe
   | Goodbye
   | Moderate
   | Ping
@@ -90,6 +91,7 @@ export type FromSDK =
 /** The actions of FromSDK. */
 export const fromSDKActions = [
   "data",
+  "describe",
   "goodbye",
   "moderate",
   "ping",
@@ -284,6 +286,17 @@ export interface Data {
   topic?: string;
   /** Payload is in base64, with padding (RFC 4648, section 4). */
   payload: string;
+}
+
+/**
+ * Describe is the participant's metadata as it is now, in place of what the token said.
+ * It takes a token with canUpdateOwnMetadata.
+ */
+export interface Describe {
+  action: "describe";
+  v: typeof Version;
+  revision: number;
+  metadata: string;
 }
 
 /** Goodbye leaves the room; the node frees the seat at once. */

@@ -1,7 +1,7 @@
-import { openCamera, openMicrophone, openScreen, type AudioCaptureOptions, type ScreenShareOptions, type VideoCaptureOptions } from "./capture.js";
+import { openCamera, openMicrophone, openScreen, type AudioCaptureOptions, type CaptureDefaults, type ScreenShareOptions, type VideoCaptureOptions } from "./capture.js";
 import { DataBudget, dataMessage, type DataOptions } from "./data.js";
 import { SpillwayError } from "./errors.js";
-import { Version, type Role, type Source, type SourceLayers } from "./events.js";
+import { MaxMetadata, Version, type Role, type Source, type SourceLayers } from "./events.js";
 import { layersOf, onlyUseful, scalableOf, simulcastOf, type Encoding } from "./layers.js";
 import type { Peer } from "./peer.js";
 import { kindOf, newElement, Participant, play, TrackPublication, type Kind } from "./publication.js";
@@ -66,12 +66,6 @@ export class LocalTrackPublication extends TrackPublication {
   }
 }
 
-/** How devices are opened unless a call says otherwise. */
-export interface CaptureDefaults {
-  video: VideoCaptureOptions;
-  audio: AudioCaptureOptions;
-}
-
 /** What the local participant tells the room. @internal */
 export interface LocalHost {
   onPublished(publication: LocalTrackPublication): void;
@@ -98,6 +92,8 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
   readonly #useful = new WeakMap<Peer, readonly SourceLayers[]>();
   readonly #data = new DataBudget();
   #revision = 0;
+  #described = { revision: 0, metadata: "" };
+  #metadata = "";
   #identity = "";
   #name = "";
   #role: Role | undefined;
@@ -117,6 +113,21 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
 
   get name(): string {
     return this.#name || this.#identity;
+  }
+
+  /** As the token or {@link setMetadata} says and the room knows; empty where neither says any. */
+  get metadata(): string {
+    return this.#metadata;
+  }
+
+  /**
+   * Changes one's own metadata, which everybody in the room is told with `participantChanged`. It takes a token with `canUpdateOwnMetadata`, and
+   * is at most 2,048 bytes long: `bad_field` otherwise. Kept over reconnects. Without the permission the room's log says that it was refused.
+   */
+  setMetadata(metadata: string): void {
+    if (new TextEncoder().encode(metadata).length > MaxMetadata) throw new SpillwayError("bad_field", `metadata is longer than ${MaxMetadata} bytes`);
+    this.#described = { revision: this.#described.revision + 1, metadata };
+    this.#describe(this.#peers);
   }
 
   /** What oneself may do now: an administrator can change it. Undefined until the room is joined. */
@@ -198,8 +209,13 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
   /** @internal Sends over this peer, too, everything anew. */
   bind(peer: Peer): void {
     this.#peers = [...this.#peers, peer];
+    if (this.#described.revision > 0) this.#describe([peer]);
     this.#tell();
     for (const source of this.publications.keys()) this.#send(source, [peer]);
+  }
+
+  #describe(peers: readonly Peer[]): void {
+    for (const peer of peers) peer.send({ action: "describe", v: Version, ...this.#described });
   }
 
   /** @internal Sends over a peer only the layers that somebody there receives. */
@@ -218,11 +234,12 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
   }
 
   /** @internal Takes what the roster says about oneself. */
-  become(self: { identity: string; name: string; role: Role }): void {
+  become(self: { identity: string; name: string; metadata?: string; role: Role }): void {
     const changed = this.#role !== self.role;
     const offStage = this.#role === "publisher" && self.role === "viewer";
     this.#identity = self.identity;
     this.#name = self.name;
+    this.#metadata = self.metadata ?? this.#metadata;
     this.#role = self.role;
     if (offStage) for (const source of [...this.publications.keys()]) this.#remove(source);
     if (!changed || this.#peers.length === 0) return;

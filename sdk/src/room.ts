@@ -288,9 +288,9 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   #becomeSelf(self: Member, before: Member | undefined): void {
-    const { identity, name = "", role } = self;
-    this.localParticipant.become({ identity, name, role });
-    if (before && (before.role !== role || before.name !== self.name)) this.emit("participantChanged", this.localParticipant);
+    const { identity, name = "", metadata = "", role } = self;
+    this.localParticipant.become({ identity, name, metadata, role });
+    if (before && (before.role !== role || before.name !== self.name || before.metadata !== self.metadata)) this.emit("participantChanged", this.localParticipant);
   }
 
   #add(member: Member): void {

@@ -69,6 +69,10 @@ func (c *control) onMessage(raw []byte, text bool) {
 		if err := p.room.setTracks(p, m); err != nil {
 			c.refuse(err, nil)
 		}
+	case events.Describe:
+		if err := p.room.describe(p, m); err != nil {
+			c.refuse(err, nil)
+		}
 	case events.Want:
 		p.room.setWant(p, m)
 	case events.Ping:

@@ -67,6 +67,8 @@ type roster struct {
 	earlier         *Peer // the connection that this one goes on from
 	joined          time.Time
 	tracksRevision  int64
+	described       int64  // the revision of metadata, 0 for the token's
+	metadata        string // as last described
 	wantRevision    int64
 	streamsRevision int64
 	untold          bool // a stream has changed since its map was sent

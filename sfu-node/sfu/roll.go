@@ -201,7 +201,7 @@ func (rosterEntry) Validate() error { return nil }
 // member is the peer as others see it. The caller holds Room.mu.
 func (p *Peer) member() events.Member {
 	m := events.Member{
-		Identity: p.person.Identity, Name: p.person.Name, Metadata: p.person.Metadata, Role: p.person.Role,
+		Identity: p.person.Identity, Name: p.person.Name, Metadata: p.describes(), Role: p.person.Role,
 		Node: p.sfu.cfg.Node, JoinedMs: p.joined.UnixMilli(), Tracks: []events.Track{},
 	}
 	if p.tracksRevision == 0 && p.earlier != nil {

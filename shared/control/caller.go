@@ -116,6 +116,8 @@ type Caller struct {
 	// Wish, unless nil, is what the token says of its room, where nobody has made it
 	// yet.
 	Wish *room.Wish
+	// Describes allows to change one's own metadata.
+	Describes bool
 	// Resume is the session of the resume ticket that came with the token. Late says
 	// that the token has expired, and that only the ticket lets its holder in.
 	Resume string

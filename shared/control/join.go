@@ -96,7 +96,7 @@ func offer(st seated, e JoinEvent) Send {
 				ReceiveKbps: st.profile.ReceiveKbps, SendKbps: st.profile.SendKbps, VideoCodecs: st.profile.VideoCodecs,
 			},
 			Person: events.Person{Key: string(p.Key), Identity: p.Identity, Name: p.Name, Metadata: c.Metadata,
-				Role: events.Role(p.Role), Sources: c.Sources, Admin: c.Admin, NoData: c.NoData},
+				Role: events.Role(p.Role), Sources: c.Sources, Admin: c.Admin, NoData: c.NoData, Describes: c.Describes || c.Admin},
 			Session: p.Session, Revision: int64(p.Revision), ID: e.Message.ID, Offer: e.Message.Offer, Media: e.Message.Media,
 			From: e.Message.From, ReceiveKbps: e.Message.ReceiveKbps,
 		},

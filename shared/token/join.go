@@ -72,6 +72,8 @@ type Claims struct {
 	CanPublish     bool
 	CanSubscribe   bool
 	CanPublishData bool
+	// CanDescribe allows to change one's own metadata; absent means no, as with LiveKit.
+	CanDescribe bool
 	// Sources limits what may be published; empty means every source.
 	Sources []Source
 	// RoomPreset and RoomConfig, a JSON object, are the limits of Room where it does
@@ -128,6 +130,7 @@ type videoGrant struct {
 	CanPublish        *bool    `json:"canPublish,omitempty"`
 	CanSubscribe      *bool    `json:"canSubscribe,omitempty"`
 	CanPublishData    *bool    `json:"canPublishData,omitempty"`
+	CanDescribe       bool     `json:"canUpdateOwnMetadata,omitempty"`
 	CanPublishSources []string `json:"canPublishSources,omitempty"`
 	Hidden            bool     `json:"hidden,omitempty"`
 }
@@ -152,7 +155,7 @@ func Mint(keyID, secret string, c Claims) (string, error) {
 		RoomConfig:       c.RoomConfig,
 		Video: &videoGrant{
 			Room: c.Room, RoomJoin: c.Join, RoomAdmin: c.Admin, Hidden: c.Hidden,
-			CanPublish: &c.CanPublish, CanSubscribe: &c.CanSubscribe, CanPublishData: &c.CanPublishData,
+			CanPublish: &c.CanPublish, CanSubscribe: &c.CanSubscribe, CanPublishData: &c.CanPublishData, CanDescribe: c.CanDescribe,
 		},
 	}
 	if !c.NotBefore.IsZero() {
@@ -220,6 +223,7 @@ func (p joinClaims) claims() Claims {
 	c.CanPublish = given(v.CanPublish, true)
 	c.CanSubscribe = given(v.CanSubscribe, true)
 	c.CanPublishData = given(v.CanPublishData, c.CanPublish)
+	c.CanDescribe = v.CanDescribe
 	for _, s := range v.CanPublishSources {
 		c.Sources = append(c.Sources, sourceOf(s))
 	}

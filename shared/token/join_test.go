@@ -94,6 +94,8 @@ func TestAbsentPermissionsMeanWhatTheyMeanToLiveKit(t *testing.T) {
 			Claims{Room: "r", Join: true, CanSubscribe: true}},
 		"explicit data": {map[string]any{"room": "r", "roomJoin": true, "canPublish": false, "canPublishData": true},
 			Claims{Room: "r", Join: true, CanSubscribe: true, CanPublishData: true}},
+		"own metadata": {map[string]any{"room": "r", "roomJoin": true, "canUpdateOwnMetadata": true},
+			Claims{Room: "r", Join: true, CanPublish: true, CanSubscribe: true, CanPublishData: true, CanDescribe: true}},
 		"sources": {map[string]any{"room": "r", "roomJoin": true, "canPublishSources": []string{"microphone", "screen_share", "screen_share_audio", "odd"}},
 			Claims{Room: "r", Join: true, CanPublish: true, CanSubscribe: true, CanPublishData: true,
 				Sources: []Source{Microphone, Screen, ScreenAudio, "odd"}}},
