@@ -153,13 +153,21 @@ func (g *generator) take(pid int) count {
 	return c
 }
 
-// rest takes the counters when nothing is under way.
+// rest takes the counters when nothing is under way: nobody sends, and nothing has
+// arrived for a while.
 func (g *generator) rest(pid int) count {
-	const settled = 300 * time.Millisecond
+	const settled, patience = 300 * time.Millisecond, 5 * time.Second
 	g.paused.Store(true)
+	defer g.paused.Store(false)
 	time.Sleep(settled)
 	c := g.take(pid)
-	g.paused.Store(false)
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		time.Sleep(settled)
+		before := c.arrived
+		if c = g.take(pid); c.arrived == before {
+			break
+		}
+	}
 	return c
 }
 
