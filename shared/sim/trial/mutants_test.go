@@ -76,7 +76,7 @@ var mutants = []mutant{
 		{"control/sweep.go", "case n.Empty() && n.State == fleet.Draining && len(s.Blocks) == 0:", "case n.State == fleet.Draining:"},
 		{"sim/changes.go", "n.State == c.From && (!c.IfEmpty || n.Empty())", "n.State == c.From"}}},
 	{"who has just come is moved for thrift", []patch{{"control/consolidate.go", "if now.Sub(revision.Time()) < SettlesIn {", "if _ = revision; false {"}}},
-	{"a host's notice is ignored", []patch{{"step/node.go", "if m.EndsMs > 0 && v.Node.State.Takes() {", "if false {"}}},
+	{"a host's notice is ignored", []patch{{"step/node.go", "if m.EndsMs > 0 {", "if false {"}}},
 	{"who is put out keeps its seat", []patch{{"control/moderate.go", "if b == nil || at.Revision == 0 {", "if true {"}}},
 	{"who is put out may come back at once", []patch{{"control/join.go", "case now.Before(p.Barred):", "case false:"}}},
 	{"a room that is ended goes on", []patch{{"control/moderate.go", "for _, v := range s.Nodes {", "for _, v := range s.Nodes[:0] {"}}},
