@@ -25,8 +25,10 @@ export interface CaptureDefaults {
 
 /** How to share a screen. */
 export interface ScreenShareOptions {
-  /** Whether to ask for the sound, too. */
+  /** Whether to ask for the sound, too: of the tab or window, and of the whole system where a whole screen is shared and the browser can. */
   audio?: boolean;
+  /** What it shows, which decides what gives way where the network carries too little: frames of `detail` (the default) and `text`, sharpness of `motion`. */
+  contentHint?: "detail" | "text" | "motion";
 }
 
 /** Opens a camera. Rejects with a `media_…` code. */
@@ -50,16 +52,23 @@ export async function openMicrophone(options: AudioCaptureOptions): Promise<Medi
 export async function openScreen(options: ScreenShareOptions): Promise<[MediaStreamTrack, MediaStreamTrack?]> {
   let stream: MediaStream;
   try {
-    stream = await navigator.mediaDevices.getDisplayMedia({
-      video: { frameRate: { ideal: 15, max: 30 } }, audio: options.audio ?? false,
-    });
+    stream = await navigator.mediaDevices.getDisplayMedia(displayConstraints(options));
   } catch (cause) {
     throw mediaError(cause, "the screen");
   }
   const picture = first(stream, "the screen");
-  picture.contentHint = "detail";
+  picture.contentHint = options.contentHint ?? "detail";
   const sound = stream.getAudioTracks()[0];
   return sound ? [picture, sound] : [picture];
+}
+
+/** What is asked of the browser. Sound of a screen is music as often as speech: nothing is taken out of it, and browsers that do not know `systemAudio` ignore it. */
+function displayConstraints({ audio = false, contentHint }: ScreenShareOptions): DisplayMediaStreamOptions & { systemAudio: "include" | "exclude" } {
+  return {
+    video: { frameRate: { ideal: contentHint === "motion" ? 30 : 15, max: 30 } },
+    audio: audio && { echoCancellation: false, noiseSuppression: false, autoGainControl: false },
+    systemAudio: audio ? "include" : "exclude",
+  };
 }
 
 async function userMedia(constraints: MediaStreamConstraints, what: string): Promise<MediaStream> {
