@@ -79,12 +79,12 @@ describe("layout", () => {
 
 describe("the page's address", () => {
   test("is read as it was promised", () => {
-    assert.deepEqual(readQuery("?room=R&name=N&role=viewer&autojoin=1&capture=320x180@10&codecs=vp9,vp8"), {
-      room: "R", name: "N", identity: undefined, role: "viewer", admin: false, autojoin: true, capture: { width: 320, height: 180, frameRate: 10 }, codecs: ["vp9", "vp8"],
+    assert.deepEqual(readQuery("?room=R&name=N&role=viewer&autojoin=1&capture=320x180@10&codecs=vp9,vp8&scalable=0"), {
+      room: "R", name: "N", identity: undefined, role: "viewer", admin: false, autojoin: true, capture: { width: 320, height: 180, frameRate: 10 }, codecs: ["vp9", "vp8"], scalable: false,
     });
   });
   test("may be empty or wrong", () => {
-    const nothing = { room: "", name: "", identity: undefined, role: "publisher", admin: false, autojoin: false, capture: undefined, codecs: undefined };
+    const nothing = { room: "", name: "", identity: undefined, role: "publisher", admin: false, autojoin: false, capture: undefined, codecs: undefined, scalable: undefined };
     assert.deepEqual(readQuery(""), nothing);
     assert.deepEqual(readQuery("?role=king&autojoin=yes&capture=big"), nothing);
     assert.deepEqual(readQuery("?capture=0x180@10"), nothing);
