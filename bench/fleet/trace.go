@@ -85,6 +85,15 @@ func (t trace) without(people map[string]bool) trace {
 	return t
 }
 
+// hours is how long the trace is.
+func (t trace) hours() float64 {
+	var end time.Duration
+	for _, v := range t.visits {
+		end = max(end, v.to)
+	}
+	return end.Hours()
+}
+
 // change is somebody who comes or goes.
 type change struct {
 	at   time.Duration
