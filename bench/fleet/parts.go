@@ -2,6 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spillway-sfu/spillway/shared/fleet"
@@ -61,4 +66,27 @@ func (s *spillway) measure(context.Context) parts {
 		}
 	})
 	return p
+}
+
+// hours is where the node-hours of a run went, and what the fewest are.
+type hours struct {
+	trace, thrift string
+	fewest        float64
+	parts         parts
+}
+
+// explain prints where node-hours went, each part divided by the fewest.
+func explain(runs []hours) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "\nWhere node-hours go, divided by the fewest\t\tseats\topen seats\tpipes\tfree\tbooting\tempty\tdraining\n")
+	for _, r := range runs {
+		p, f := r.parts, r.fewest
+		fmt.Fprintf(w, "%s\t%s\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\n", r.trace, r.thrift, p.seats/f, p.open/f, p.pipes/f, p.free/f, p.boot/f, p.idle/f, p.drain/f)
+	}
+	for _, r := range runs {
+		for _, why := range slices.Sorted(maps.Keys(r.parts.why)) {
+			fmt.Fprintf(w, "%s\t%s\trefused %d: %s\n", r.trace, r.thrift, r.parts.why[why], why)
+		}
+	}
+	return w.Flush()
 }

@@ -158,9 +158,6 @@ func (s *spillway) change(ctx context.Context, c change) error {
 	p := s.people[c.who.person]
 	p.gone = true
 	delete(s.people, p.person)
-	if s.out.refused[p.person] {
-		return nil
-	}
 	err := s.Leave(ctx, p.caller(), events.Leave{Header: events.Head(events.ActionLeave), ID: "l", Session: p.session()})
 	var told *events.Error
 	if err != nil && !errors.As(err, &told) {

@@ -3,6 +3,7 @@ package cloud
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -97,12 +98,14 @@ func (s *Store) Find(ctx context.Context, q step.Query) (step.Items, error) {
 	return step.Items{}, fmt.Errorf("unknown query %T", q)
 }
 
-// candidates asks the index for the fullest nodes with enough kbps, then reads
+// candidates asks the index for the fullest nodes with enough kbps, or for the
+// emptiest, then reads
 // the nodes themselves, and drops those that the index is wrong about or that
 // lack packets per second.
 func (s *Store) candidates(ctx context.Context, q step.Candidates) (step.Items, error) {
 	r, err := s.db.Query(ctx, &dynamodb.QueryInput{
 		TableName: &s.table, IndexName: aws.String(indexCandidates), Limit: aws.Int32(int32(q.Limit)),
+		ScanIndexForward:          aws.Bool(!q.Emptiest),
 		KeyConditionExpression:    aws.String("#in = :in AND #ak >= :kbps"),
 		ExpressionAttributeNames:  map[string]string{"#in": attrIn, "#ak": attrAvailKbps},
 		ExpressionAttributeValues: item{":in": str(q.Region), ":kbps": num(q.Need.Kbps)},
@@ -128,7 +131,11 @@ func (s *Store) candidates(ctx context.Context, q step.Candidates) (step.Items, 
 			fit = append(fit, v)
 		}
 	}
-	return step.Items{Nodes: sortedByAvailable(fit)}, nil
+	fit = sortedByAvailable(fit)
+	if q.Emptiest {
+		slices.Reverse(fit)
+	}
+	return step.Items{Nodes: fit}, nil
 }
 
 // byIndex reads all items of one partition of the index "lists".

@@ -69,16 +69,32 @@ func (s Settings) reserve(r room.Room, n fleet.Node) room.Load {
 	return r.PipeReserve(n.ID, n.Capacity)
 }
 
-// Need is what a node must have available to be a candidate for a seat in a room
-// of that profile: the seat, and what seats leave free for pipes.
-func (s Settings) Need(p room.Profile, role room.Role) room.Load {
+// growth is the part of a node that is kept for the rooms there to grow into, as
+// long as other nodes have room for new ones.
+const growth = 5
+
+// Margin is what is free on a node on which new rooms begin, on top of their
+// seats, as long as there is one.
+func (s Settings) Margin() room.Load {
+	least := s.least()
+	return room.Load{Kbps: least.Kbps / growth, PPS: least.PPS / growth}
+}
+
+// least is the capacity of the smallest node.
+func (s Settings) least() room.Load {
 	least := s.offers()[0].Capacity
 	for _, o := range s.offers() {
 		if o.Capacity.Kbps < least.Kbps {
 			least = o.Capacity
 		}
 	}
-	return p.SeatLoad(role).Plus(s.reserve(room.Room{Profile: p}, fleet.Node{Capacity: least}))
+	return least
+}
+
+// Need is what a node must have available to be a candidate for a seat in a room
+// of that profile: the seat, and what seats leave free for pipes.
+func (s Settings) Need(p room.Profile, role room.Role) room.Load {
+	return p.SeatLoad(role).Plus(s.reserve(room.Room{Profile: p}, fleet.Node{Capacity: s.least()}))
 }
 
 // offers returns the types of nodes that may be launched.

@@ -38,11 +38,14 @@ type thrift struct {
 	sparePercent int64
 	// perHour bounds how many nodes are emptied.
 	perHour int
+	// busy nodes may be emptied too, if they came up long enough ago: seats change
+	// hands all the time where many rooms are.
+	busy bool
 }
 
 var thrifts = map[Thrift]thrift{
 	Cautious: {calm: 10 * time.Minute, people: 1, sparePercent: 25, perHour: 4},
-	Eager:    {calm: 2 * time.Minute, people: 5, sparePercent: 10, perHour: 20},
+	Eager:    {calm: 2 * time.Minute, people: 15, sparePercent: 5, perHour: 60, busy: true},
 }
 
 // SettlesIn is how long nobody is moved for thrift after it came.
@@ -73,7 +76,7 @@ func (e Emptying) Idle(now time.Time, set Settings) bool {
 	}
 	takes := 0
 	for _, v := range e.Nodes {
-		if v.Node.State == fleet.Draining || v.Node.State == fleet.Filling || now.Sub(v.Node.HelloAt) < t.calm {
+		if v.Node.State == fleet.Draining || v.Node.State == fleet.Filling || !t.busy && now.Sub(v.Node.HelloAt) < t.calm {
 			return false
 		}
 		if v.Takes(now) {
@@ -146,7 +149,10 @@ const ChoiceEmpty = "empty a node"
 // weigh returns what emptying a node would take, or why it stays.
 func (e Emptying) weigh(v fleet.View, t thrift, now time.Time, set Settings) (emptied, string) {
 	c := emptied{view: v, saves: set.hour(v.Node.Type) + price.PublicAddressHour, onto: map[room.Name]room.NodeID{}}
-	if now.Sub(v.Node.TouchedAt) < t.calm {
+	switch {
+	case now.Sub(v.Node.HelloAt) < t.calm:
+		return c, "it came up a while ago"
+	case !t.busy && now.Sub(v.Node.TouchedAt) < t.calm:
 		return c, "seats were granted or given back there a while ago"
 	}
 	loads := map[room.Name]room.Load{}

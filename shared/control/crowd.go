@@ -115,15 +115,19 @@ func (s Seating) mayGrant(who seeker, now time.Time) (crowd bool, err error) {
 // wanted is how many seats a grant claims: as many as the room has for the role,
 // so that blocks double, and in a crowd twice as many, in several blocks.
 func wanted(r room.Room, role room.Role, crowd bool) int {
-	seats := min(max(4, r.GrantedTo(role)), fleet.MaxBlockSeats)
+	seats := min(max(4, r.GrantedTo(role)/2), fleet.MaxBlockSeats)
 	if crowd {
 		seats = min(max(4, 3*r.GrantedTo(role)), crowdBlocks*fleet.MaxBlockSeats)
 	}
-	seats = min(seats, r.SeatsLeft)
-	if role != room.Viewer {
-		seats = min(seats, r.StageLeft())
+	return min(seats, grantable(r, role))
+}
+
+// grantable is how many seats for a role the room's limits leave.
+func grantable(r room.Room, role room.Role) int {
+	if role == room.Viewer {
+		return r.SeatsLeft
 	}
-	return seats
+	return min(r.SeatsLeft, r.StageLeft())
 }
 
 // split shares seats out among blocks.

@@ -17,6 +17,9 @@ type grant struct {
 	why    string
 	asked  placement.Question
 	choice placement.Choice
+	// after is to be committed when the grant is, sends to be sent then.
+	after []Commit
+	sends []Send
 }
 
 // homes returns the nodes of the room that can take people now, and that it does
@@ -79,9 +82,30 @@ func (s Seating) claim(who seeker, p room.Participant, was room.Room, seats int,
 	seatLoad := r.Profile.SeatLoad(who.Role)
 	q, further := s.question(who, was, seatLoad, seats, from, now, set)
 	choice := placement.Choose(q)
+	home := choice.Rank == placement.HomeAll || choice.Rank == placement.HomeSome
+	if o, on := s.grownOn(now); on && !home && from == nil && !who.stays {
+		joined := choice.Seats > 0 && o.feeds(r.Profile)
+		if o.small(r.Profile) || !joined {
+			if whole, there := s.elsewhere(who, o, seats, now, set); there.Seats > 0 {
+				there.Seats = max(min(there.Seats, grantable(was, who.Role)), seats)
+				ref, g, err := s.put(who, p, was, r, whole, there, nil, now, set)
+				return ref, o.move(g, now), err
+			}
+		}
+		if !joined && o.fitsNew(r, seatLoad, set) {
+			return room.BlockRef{}, grant{}, errNoNode
+		}
+	}
 	if choice.Seats == 0 {
 		return room.BlockRef{}, grant{}, s.noPlace(further, now, set)
 	}
+	return s.put(who, p, was, r, q, choice, from, now, set)
+}
+
+// put grants a block where a choice says.
+func (s Seating) put(who seeker, p room.Participant, was, r room.Room, q placement.Question, choice placement.Choice, from *transfer,
+	now time.Time, set Settings) (room.BlockRef, grant, error) {
+	seatLoad := r.Profile.SeatLoad(who.Role)
 	node := s.view(choice.Node)
 	granted, ref, blocks := granting(r, node.Node, who, p.Revision, choice.Seats, now)
 	loads := map[room.NodeID]room.Load{ref.Node: seatLoad.Times(choice.Seats)}
@@ -145,7 +169,10 @@ func (s Seating) question(who seeker, r room.Room, seat room.Load, seats int, fr
 		n.Available = n.Available.Minus(keep)
 	}
 	q = placement.Ask(seat, seats, from.relieve(shown), now)
-	q.Avoid, q.Spread = who.Avoid, who.Spread
+	q.Avoid, q.Spread = slices.Concat(who.Avoid, s.leaving()), who.Spread
+	if len(homes) == 0 {
+		q.Margin = set.Margin()
+	}
 	for _, h := range homes {
 		q.Home = append(q.Home, h.Node.ID)
 		if !slices.Contains(q.Zones, h.Node.Zone) {

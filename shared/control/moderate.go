@@ -109,7 +109,7 @@ func (s Seating) cast(p room.Participant, b fleet.Block, home fleet.View, role r
 		return Plan{}, false, err
 	}
 	// Elsewhere there must be a seat, or a node to be launched for it.
-	who := seeker{Room: p.Room, Key: p.Key, Identity: p.Identity, Role: role}
+	who := seeker{Room: p.Room, Key: p.Key, Identity: p.Identity, Role: role, stays: true}
 	if _, other := s.pick(who, room.Participant{}, now); other == nil {
 		if _, _, err := s.grant(who, next, room.Held{}, now, set); err != nil && !errors.Is(err, errNoNode) {
 			return Plan{}, false, s.refusal(err, role)
@@ -172,7 +172,7 @@ func (s Seating) standOver(p room.Participant, from fleet.Block, now time.Time, 
 	if s.Room == nil || s.Room.Ref(from.Index) == nil {
 		return Commit{}, unsettled()
 	}
-	who := seeker{Room: p.Room, Key: p.Key, Identity: p.Identity, Role: p.Role}
+	who := seeker{Room: p.Room, Key: p.Key, Identity: p.Identity, Role: p.Role, stays: true}
 	for _, v := range slices.Concat(s.Nodes, s.Candidates) {
 		if v.Node.ID != from.Node {
 			who.Avoid = append(who.Avoid, v.Node.ID)

@@ -77,6 +77,8 @@ type seeker struct {
 	// Looked is how often it has looked before; negative for those who are seated in
 	// turn, who are no crowd.
 	Looked int
+	// stays says that the room is not to be moved for it.
+	stays bool
 	// crowd says that a block it is granted is one of a crowd's.
 	crowd bool
 }
@@ -161,7 +163,8 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	out.node = *grant.node
 	out.why = grant.why
 	out.asked, out.choice = &grant.asked, grant.choice
-	out.commits = append(first, One(PutParticipant{p, prev.Revision}), grant.commit)
+	out.commits = append(append(first, One(PutParticipant{p, prev.Revision}), grant.commit), grant.after...)
+	out.left = grant.sends
 	out.giveUp(s, now)
 	return out, nil
 }
@@ -184,6 +187,7 @@ func (s Seating) pick(who seeker, prev room.Participant, now time.Time) (*fleet.
 	if prev.Revision > 0 {
 		if b := s.block(prev.Block); b != nil {
 			_, sits := b.Members[who.Key]
+			sits = sits && (!b.Sealed || who.Session == prev.Session && b.Members[who.Key] == prev.Revision)
 			if v := s.usable(*b, who.Avoid, now); v != nil && b.For(who.Role) && (sits || b.Free() > 0) {
 				return b, v
 			}

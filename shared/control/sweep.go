@@ -85,6 +85,8 @@ type NodeSweep struct {
 	Blind bool
 	// Kept nodes stay though they are idle.
 	Kept bool
+	// Surplus nodes need not be idle for long: others have room.
+	Surplus bool
 }
 
 // Sweep moves one node on: an idle one is drained and ended, a dead one given
@@ -132,7 +134,7 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 	case n.Presses(now.Add(-OverdueAfter)):
 		d.Choice, d.Why = "end the node", "its people were told to go, and their time is long over"
 		return s.end(fleet.Overdue, false, d)
-	case n.Empty() && n.State.Takes() && len(s.Blocks) == 0 && !s.Kept && now.Sub(n.TouchedAt).Milliseconds() > set.IdleAfterMs:
+	case n.Empty() && n.State.Takes() && len(s.Blocks) == 0 && !s.Kept && s.idle(now, set):
 		d.Choice, d.Why = "end the node", "idle"
 		plan := s.move(fleet.DrainAsked, true, d)
 		s.View.Node.State = fleet.Draining
@@ -143,6 +145,9 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 	}
 	plan := s.tidy(now, d)
 	s.overcommit(&plan)
+	if n.State.Takes() { // a room that leaves may not have been reached
+		plan.Sends = append(plan.Sends, moveAway(n, slices.DeleteFunc(slices.Clone(s.Blocks), func(b fleet.Block) bool { return !b.Sealed }), now)...)
+	}
 	if n.State == fleet.Draining {
 		plan.Commits = append(plan.Commits, seal(n, s.Blocks)...)
 		// Whoever has not gone yet may not have been reached.
@@ -279,6 +284,7 @@ func (s NodeSweep) tidy(now time.Time, d Decision) Plan {
 		c.Optional = true
 		plan.Commits = append(plan.Commits, c)
 	}
+	plan.Commits = append(plan.Commits, s.trim(now)...)
 	if len(plan.Commits) == 0 {
 		return Plan{}
 	}

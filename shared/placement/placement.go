@@ -44,6 +44,9 @@ type Question struct {
 	Avoid []room.NodeID `json:"avoid,omitempty"`
 	Nodes []Node        `json:"nodes"`
 	NowMs int64         `json:"nowMs"`
+	// Margin is what is to be free beside the seats, where any node has it, so that
+	// the rooms on a node can grow. Where none has, the emptiest is taken.
+	Margin room.Load `json:"margin,omitzero"`
 	// Spread, any number, picks among the nodes that are as good as the best after
 	// a conflict, so that racers part ways; 0 takes the best.
 	Spread uint64 `json:"spread,omitempty"`
@@ -147,8 +150,18 @@ func Choose(q Question) Choice {
 			good = append(good, n)
 		}
 	}
+	tight := false
+	if q.Margin != (room.Load{}) && (best == ZoneAll || best == FarAll) {
+		roomy := slices.DeleteFunc(slices.Clone(good), func(n Node) bool { return !q.Seat.Times(q.Seats).Plus(q.Margin).Fits(n.Available) })
+		if tight = len(roomy) == 0; !tight {
+			good = roomy
+		}
+	}
 	slices.SortFunc(good, func(a, b Node) int {
 		byRest := cmp.Compare(a.Available.Kbps, b.Available.Kbps)
+		if tight {
+			byRest = -byRest
+		}
 		if some := best == HomeSome || best == ZoneSome || best == FarSome; some {
 			byRest = cmp.Compare(q.Seat.Into(b.Available), q.Seat.Into(a.Available))
 		}

@@ -23,7 +23,7 @@ func (p Profile) PipeLoad() Load {
 }
 
 // fewPipes is for how many pipes a node keeps room, whatever its rooms do.
-const fewPipes = 5
+const fewPipes = 1
 
 // PipeReserve is what the room's seats leave free on a node of that capacity for
 // pipes, a quarter of it at most: a few, and where the room has one already as

@@ -44,6 +44,8 @@ func TestTheSweepEmptiesWhatOthersCanTake(t *testing.T) {
 		}
 		return ready, draining
 	}
+	l.after(3*time.Minute, n, m)
+	l.sweep() // gives back the seats that nobody has taken
 	l.after(9*time.Minute, n, m)
 	l.sweep()
 	if ready, draining := states(); ready != 2 {

@@ -279,7 +279,7 @@ func (w *World) sweepNodes(ctx context.Context, nodes []fleet.View, instances []
 	var each []func()
 	for i, v := range nodes {
 		each = append(each, func() {
-			failed[i] = w.sweepNode(ctx, control.NodeSweep{View: v, Blind: control.Blind(nodes, v, w.Now()), Kept: keep[v.Node.ID]}, of[v.Node.ID])
+			failed[i] = w.sweepNode(ctx, control.NodeSweep{View: v, Blind: control.Blind(nodes, v, w.Now()), Kept: keep[v.Node.ID], Surplus: control.Surplus(nodes, v, w.Now())}, of[v.Node.ID])
 		})
 	}
 	for some := range slices.Chunk(each, sweptAtOnce) {

@@ -153,7 +153,14 @@ func (w *World) seating(ctx context.Context, name room.Name, key room.Key, role 
 		return control.Seating{}, err
 	}
 	for _, need := range s.Stranded(avoid, w.Now()) {
-		more, err := w.Store.Find(ctx, Candidates{w.Settings.Region, need, placement.Candidates})
+		more, err := w.Store.Find(ctx, Candidates{Region: w.Settings.Region, Need: need, Limit: placement.Candidates})
+		if err != nil {
+			return control.Seating{}, err
+		}
+		s.Candidates = among(s.Candidates, more.Nodes)
+	}
+	if need := s.Outgrowing(role, w.Now(), w.Settings); need != (room.Load{}) {
+		more, err := w.Store.Find(ctx, Candidates{Region: w.Settings.Region, Need: need, Limit: placement.Candidates})
 		if err != nil {
 			return control.Seating{}, err
 		}
@@ -171,7 +178,17 @@ func (w *World) candidates(ctx context.Context, r *room.Room, role room.Role) ([
 	if r != nil {
 		profile = r.Profile
 	}
-	items, err := w.Store.Find(ctx, Candidates{w.Settings.Region, w.Settings.Need(profile, role), placement.Candidates})
+	q := Candidates{Region: w.Settings.Region, Need: w.Settings.Need(profile, role), Limit: placement.Candidates}
+	if r == nil || len(r.Blocks) == 0 {
+		roomy := q
+		roomy.Need = roomy.Need.Plus(w.Settings.Margin())
+		items, err := w.Store.Find(ctx, roomy)
+		if err != nil || len(items.Nodes) > 0 {
+			return items.Nodes, err
+		}
+		q.Emptiest = true
+	}
+	items, err := w.Store.Find(ctx, q)
 	return items.Nodes, err
 }
 

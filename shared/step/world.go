@@ -86,6 +86,8 @@ type (
 		Region string
 		Need   room.Load
 		Limit  int
+		// Emptiest asks for those with the most available instead.
+		Emptiest bool
 	}
 	// AllNodes are all nodes of the deployment. Nodes that landed within the last
 	// seconds may be missing.
