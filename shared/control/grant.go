@@ -83,11 +83,11 @@ func (s Seating) claim(who seeker, p room.Participant, was room.Room, seats int,
 	q, further := s.question(who, was, seatLoad, seats, from, now, set)
 	choice := placement.Choose(q)
 	home := choice.Rank == placement.HomeAll || choice.Rank == placement.HomeSome
-	if o, on := s.grownOn(now); on && !home && from == nil && !who.stays {
+	if o, on := s.grownOn(now); on && !home && from == nil && !who.stays && !o.shunned(who) {
 		joined := choice.Seats > 0 && o.feeds(r.Profile)
 		if o.small(r.Profile) || !joined {
 			if whole, there := s.elsewhere(who, o, seats, now, set); there.Seats > 0 {
-				there.Seats = max(min(there.Seats, grantable(was, who.Role)), seats)
+				there.Seats = max(min(there.Seats, grantable(was, who.Role)), 1)
 				ref, g, err := s.put(who, p, was, r, whole, there, nil, now, set)
 				return ref, o.move(g, now), err
 			}

@@ -98,20 +98,24 @@ func (o outgrown) small(p room.Profile) bool {
 	return o.load(p).Times(smallPart).Fits(o.homes[0].Node.Carries())
 }
 
-// fitsNew reports whether a node that may be launched takes the whole room, and a
+// fitsNew reports whether any node that may be launched takes the whole room, and a
 // seat more.
 func (o outgrown) fitsNew(r room.Room, seat room.Load, set Settings) bool {
-	need := o.load(r.Profile)
+	need, least := o.load(r.Profile), set.least()
 	if set.nodesPerRoom() == 1 { // those who are on their way to seats granted move with it
 		need = o.granted
 	}
-	return slices.ContainsFunc(set.offers(), func(of placement.Offer) bool {
-		return need.Plus(seat).Fits(of.Capacity.Minus(set.reserve(room.Room{Profile: r.Profile}, fleet.Node{Capacity: of.Capacity})))
-	})
+	return need.Plus(seat).Fits(least.Minus(set.reserve(room.Room{Profile: r.Profile}, fleet.Node{Capacity: least})))
+}
+
+// shunned reports whether who has come avoids one of the nodes: then it is not the
+// room that has to go.
+func (o outgrown) shunned(by seeker) bool {
+	return slices.ContainsFunc(o.homes, func(v fleet.View) bool { return slices.Contains(by.Avoid, v.Node.ID) })
 }
 
 // elsewhere finds a node that takes all of a room that has outgrown its own, with
-// seats more for the role of who has come.
+// seats more for the role of who has come, or one at least.
 func (s Seating) elsewhere(who seeker, o outgrown, seats int, now time.Time, set Settings) (placement.Question, placement.Choice) {
 	r := *s.Room
 	role := room.Publisher
@@ -133,7 +137,7 @@ func (s Seating) elsewhere(who seeker, o outgrown, seats int, now time.Time, set
 		q.Zones = append(q.Zones, v.Node.Zone)
 	}
 	choice := placement.Choose(q)
-	if choice.Seats < q.Seats {
+	if choice.Seats <= o.people[role] {
 		return q, placement.Choice{}
 	}
 	return q, choice

@@ -22,7 +22,8 @@ func (p Profile) PipeLoad() Load {
 	return Load{Kbps: kbps + voices*audioKbps, PPS: kbps*1000/bitsPerVideoPacket + voices*audioPPS}
 }
 
-// fewPipes is for how many pipes a node keeps room, whatever its rooms do.
+// fewPipes is for how many pipes a node keeps room, whatever its rooms do: a small
+// room that outgrows its node moves whole.
 const fewPipes = 1
 
 // PipeReserve is what the room's seats leave free on a node of that capacity for

@@ -160,6 +160,15 @@ func (w *World) seating(ctx context.Context, name room.Name, key room.Key, role 
 		s.Candidates = among(s.Candidates, more.Nodes)
 	}
 	if need := s.Outgrowing(role, w.Now(), w.Settings); need != (room.Load{}) {
+		// Blocks that were granted between the two reads are missing here, and not from
+		// their node: the room would seem to have outgrown it.
+		again, err := w.Store.Get(ctx, true, RoomKey{name})
+		if r := first(again.Rooms); err != nil || r == nil || r.Revision != s.Room.Revision {
+			if err != nil {
+				return control.Seating{}, err
+			}
+			return w.seating(ctx, name, key, role, avoid)
+		}
 		more, err := w.Store.Find(ctx, Candidates{Region: w.Settings.Region, Need: need, Limit: placement.Candidates})
 		if err != nil {
 			return control.Seating{}, err

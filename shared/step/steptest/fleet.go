@@ -168,6 +168,11 @@ func (s *suite) candidates() {
 	s.same("fullest first", []room.NodeID{s.nodeID(1), s.nodeID(0), s.nodeID(4), s.nodeID(2)}, find(5, 1))
 	s.same("two at most", []room.NodeID{s.nodeID(1), s.nodeID(0)}, find(2, 1))
 	s.same("enough packets", []room.NodeID{s.nodeID(1), s.nodeID(0), s.nodeID(4)}, find(5, 100))
+	var emptiest []room.NodeID
+	for _, v := range s.find(step.Candidates{Region: "r-" + s.tag, Need: room.Load{Kbps: 2000, PPS: 100}, Limit: 3, Emptiest: true}).Nodes {
+		emptiest = append(emptiest, v.Node.ID)
+	}
+	s.same("emptiest first", s.nodeID(4), emptiest[0])
 	s.does("claim moves it in the index", control.ClaimLoad{Node: s.nodeID(4), Generation: 1, Load: room.Load{Kbps: 4500, PPS: 1}, At: now})
 	s.same("fullest first", []room.NodeID{s.nodeID(4), s.nodeID(1), s.nodeID(0)}, find(5, 100))
 }
