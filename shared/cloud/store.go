@@ -3,7 +3,6 @@ package cloud
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -131,11 +130,7 @@ func (s *Store) candidates(ctx context.Context, q step.Candidates) (step.Items, 
 			fit = append(fit, v)
 		}
 	}
-	fit = sortedByAvailable(fit)
-	if q.Emptiest {
-		slices.Reverse(fit)
-	}
-	return step.Items{Nodes: fit}, nil
+	return step.Items{Nodes: q.InOrder(sortedByAvailable(fit))}, nil
 }
 
 // byIndex reads all items of one partition of the index "lists".

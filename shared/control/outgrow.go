@@ -158,3 +158,12 @@ func (o outgrown) move(g grant, now time.Time) grant {
 func (o outgrown) feeds(p room.Profile) bool {
 	return slices.ContainsFunc(o.homes, func(v fleet.View) bool { return p.PipeLoad().Fits(v.Node.Available) })
 }
+
+// follow asks those again to go whose room leaves a node that stays: they may not
+// have been reached.
+func (s NodeSweep) follow(now time.Time) []Send {
+	if !s.View.Node.State.Takes() {
+		return nil
+	}
+	return moveAway(s.View.Node, slices.DeleteFunc(slices.Clone(s.Blocks), func(b fleet.Block) bool { return !b.Sealed }), now)
+}

@@ -145,9 +145,7 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 	}
 	plan := s.tidy(now, d)
 	s.overcommit(&plan)
-	if n.State.Takes() { // a room that leaves may not have been reached
-		plan.Sends = append(plan.Sends, moveAway(n, slices.DeleteFunc(slices.Clone(s.Blocks), func(b fleet.Block) bool { return !b.Sealed }), now)...)
-	}
+	plan.Sends = append(plan.Sends, s.follow(now)...)
 	if n.State == fleet.Draining {
 		plan.Commits = append(plan.Commits, seal(n, s.Blocks)...)
 		// Whoever has not gone yet may not have been reached.

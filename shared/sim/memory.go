@@ -155,12 +155,9 @@ func (s *Store) Find(ctx context.Context, q step.Query) (step.Items, error) {
 			return n.Region == q.Region && n.State == fleet.Ready && q.Need.Fits(n.Available)
 		})
 		slices.SortFunc(out.Nodes, func(a, b fleet.View) int {
-			if q.Emptiest {
-				a, b = b, a
-			}
 			return cmp.Or(cmp.Compare(a.Node.Available.Kbps, b.Node.Available.Kbps), cmp.Compare(a.Node.ID, b.Node.ID))
 		})
-		out.Nodes = out.Nodes[:min(len(out.Nodes), q.Limit)]
+		out.Nodes = q.InOrder(out.Nodes)[:min(len(out.Nodes), q.Limit)]
 	case step.AllNodes:
 		out.Nodes = s.views(func(fleet.Node) bool { return true })
 	case step.BlocksOf:

@@ -7,6 +7,7 @@ package step
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/spillway-sfu/spillway/shared/control"
@@ -133,6 +134,14 @@ type Items struct {
 	Boots        fleet.Boots
 	Reservations []fleet.Reservation
 	Records      []control.Record
+}
+
+// InOrder puts nodes, the fullest first, into the order that a query asks for.
+func (q Candidates) InOrder(nodes []fleet.View) []fleet.View {
+	if q.Emptiest {
+		slices.Reverse(nodes)
+	}
+	return nodes
 }
 
 // Store keeps rooms, blocks, participants, nodes, launches and who waits. It is
