@@ -18,7 +18,7 @@ GO_FILES = $(shell find . -name '*.go' -not -path './sdk/node_modules/*' -not -p
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-dev: setup-dev build ## Run everything on this machine (PORT, IDLE_AFTER, NODE_SEATS, BOOT_DELAY)
+dev: setup-dev build ## Run everything on this machine (PORT, IDLE_AFTER, NODE_SEATS, BOOT_DELAY, MEDIA_IP)
 	@exec build/local/spillway-local
 
 test: setup-test build ## Run every test: Go, SDK, browser
@@ -127,7 +127,7 @@ setup-dev:
 	@scripts/setup go node moto
 
 setup-test:
-	@scripts/setup go node moto chromium
+	@scripts/setup go node moto chromium firefox
 
 setup-node:
 	@scripts/setup go node

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"time"
@@ -24,6 +25,7 @@ type options struct {
 	buildDir     string
 	demoDir      string
 	nodeLog      string
+	mediaIP      string // where browsers reach nodes; several with commas between
 
 	keyID, keySecret, apiKey string
 	root                     []byte
@@ -39,7 +41,7 @@ func readOptions() (options, error) {
 	o := options{
 		logDir: os.Getenv("LOG_DIR"), readyFile: os.Getenv("READY_FILE"),
 		buildDir: env("BUILD_DIR", "build/local"), demoDir: env("DEMO_DIR", "sdk/dist"), nodeLog: env("NODE_LOG", "info"),
-		keyID: env("JOIN_KEY_ID", "devkey"),
+		keyID: env("JOIN_KEY_ID", "devkey"), mediaIP: env("MEDIA_IP", mediaAddresses()),
 	}
 	for _, err := range []error{
 		integer("PORT", 8080, 0, 65535, &o.port),
@@ -62,6 +64,22 @@ func readOptions() (options, error) {
 		return options{}, fmt.Errorf("JOIN_KEY_SECRET has %d characters, at least 32 are needed", len(o.keySecret))
 	}
 	return o, nil
+}
+
+// mediaAddresses are this machine's own address, first, and the one by which it
+// reaches others, if it does: Firefox sends nothing to the former.
+func mediaAddresses() string {
+	const own = "127.0.0.1"
+	conn, err := net.Dial("udp4", "198.51.100.1:9") // looks up the route and sends nothing
+	if err != nil {
+		return own
+	}
+	defer func() { _ = conn.Close() }()
+	a, ok := conn.LocalAddr().(*net.UDPAddr)
+	if !ok || a.IP.IsLoopback() {
+		return own
+	}
+	return own + "," + a.IP.String()
 }
 
 func random() string {
