@@ -88,6 +88,8 @@ type Heartbeat struct {
 	// LossPermille is the share of packets that receivers have reported as lost since
 	// the last heartbeat, in thousandths.
 	LossPermille int `json:"lossPermille,omitempty"`
+	// Screens is how many people on the node share their screen.
+	Screens int `json:"screens,omitempty"`
 	// EndsMs is when the machine will be taken away, in Unix milliseconds, where
 	// its host has said so (a spot instance reclaimed, maintenance); 0 otherwise.
 	EndsMs int64 `json:"endsMs,omitempty"`
@@ -111,6 +113,7 @@ func (h Heartbeat) Validate() error {
 		inRange("rooms", int64(h.Rooms), 0, 1_000_000),
 		inRange("cpuPercent", int64(h.CPUPercent), 0, 100),
 		inRange("lossPermille", int64(h.LossPermille), 0, 1000),
+		inRange("screens", int64(h.Screens), 0, 1_000_000),
 		inRange("endsMs", h.EndsMs, 0, maxSafe),
 	); err != nil {
 		return err

@@ -90,6 +90,7 @@ func (a *Agent) beatOnce(m *meter, report sfu.Report, parts []events.Inventory) 
 	if !ends.IsZero() {
 		h.EndsMs = ends.UnixMilli()
 	}
+	h.Screens = report.Screens
 	h.Pipes, h.LossPermille = m.measurePipes(now, report), m.measureLoss(report)
 	h.Load, h.CPUPercent = m.measure(now, report)
 	if len(parts) > 0 {

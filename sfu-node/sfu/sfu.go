@@ -332,6 +332,8 @@ type Report struct {
 	// Epochs are those of the assignments in force, by room.
 	Epochs map[string]int64
 	People int
+	// Screens is how many of them share their screen.
+	Screens int
 	// PacketsOut and BytesOut are what went to participants and to other nodes since
 	// the start.
 	PacketsOut, BytesOut int64
@@ -344,11 +346,11 @@ type Report struct {
 
 // Report takes stock.
 func (s *SFU) Report() Report {
-	epochs := s.web.epochs()
+	epochs, screens := s.web.epochs(), s.screens()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := Report{
-		Epochs: epochs, Members: map[string]map[string]int64{}, People: len(s.peers),
+		Epochs: epochs, Screens: screens, Members: map[string]map[string]int64{}, People: len(s.peers),
 		PacketsOut: s.count.PacketsOut.Load(), BytesOut: s.count.BytesOut.Load(),
 		Reported: s.count.Reported.Load(), ReportedLost: s.count.ReportedLost.Load(),
 	}

@@ -36,6 +36,9 @@ type thrift struct {
 	// sparePercent is how much of the emptied node's capacity must be free on one
 	// of the others afterwards.
 	sparePercent int64
+	// screens says that a node on which somebody shares a screen may be emptied, if
+	// there is no other.
+	screens bool
 	// perHour bounds how many nodes are emptied.
 	perHour int
 	// busy nodes may be emptied too, if they came up long enough ago: seats change
@@ -45,7 +48,7 @@ type thrift struct {
 
 var thrifts = map[Thrift]thrift{
 	Cautious: {calm: 10 * time.Minute, people: 1, sparePercent: 25, perHour: 4},
-	Eager:    {calm: 2 * time.Minute, people: 15, sparePercent: 5, perHour: 60, busy: true},
+	Eager:    {calm: 2 * time.Minute, people: 15, sparePercent: 5, screens: true, perHour: 60, busy: true},
 }
 
 // SettlesIn is how long nobody is moved for thrift after it came.
@@ -105,12 +108,15 @@ type emptied struct {
 	people int
 	saves  price.Micros // an hour
 	onto   map[room.Name]room.NodeID
+	// screens is 1 where somebody shares a screen, else 0.
+	screens int
 }
 
 // Consolidate empties the node that costs most for each of its people, if the
 // others can take those and it is worth it: dollars saved against people moved.
 // It empties one at a time, and none while anything else goes on in the fleet.
-// Whoever came less than [SettlesIn] ago keeps its node.
+// Whoever came less than [SettlesIn] ago keeps its node, and so does whoever shares a
+// screen, unless the eager find no other node.
 func Consolidate(e Emptying, now time.Time, set Settings) Plan {
 	if !e.Idle(now, set) {
 		return Plan{}
@@ -124,7 +130,7 @@ func Consolidate(e Emptying, now time.Time, set Settings) Plan {
 			considered[string(v.Node.ID)] = why
 			continue
 		}
-		if best == nil || cmp.Or(cmp.Compare(int64(c.people)*int64(best.saves), int64(best.people)*int64(c.saves)), cmp.Compare(c.view.Node.ID, best.view.Node.ID)) < 0 {
+		if best == nil || cmp.Or(cmp.Compare(c.screens, best.screens), cmp.Compare(int64(c.people)*int64(best.saves), int64(best.people)*int64(c.saves)), cmp.Compare(c.view.Node.ID, best.view.Node.ID)) < 0 {
 			best = &c
 		}
 	}
@@ -154,6 +160,11 @@ func (e Emptying) weigh(v fleet.View, t thrift, now time.Time, set Settings) (em
 		return c, "it came up a while ago"
 	case !t.busy && now.Sub(v.Node.TouchedAt) < t.calm:
 		return c, "seats were granted or given back there a while ago"
+	}
+	if v.Beat.Generation == v.Node.Generation && v.Beat.Screens > 0 {
+		if c.screens = 1; !t.screens {
+			return c, "somebody shares a screen there"
+		}
 	}
 	loads := map[room.Name]room.Load{}
 	for _, b := range e.Blocks {

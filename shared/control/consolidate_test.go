@@ -71,6 +71,12 @@ func TestConsolidate(t *testing.T) {
 		{"a minute ago is long ago", func(e *Emptying, _ *Settings) {
 			e.Blocks[0].Members["late"] = room.Revision(0).Next(now.Add(-time.Minute))
 		}, "n-few"},
+		{"somebody shares a screen there", func(e *Emptying, _ *Settings) { e.Nodes[0].Beat.Screens = 1 }, "n-many"},
+		{"somebody does on each", func(e *Emptying, _ *Settings) { e.Nodes[0].Beat.Screens, e.Nodes[1].Beat.Screens = 1, 1 }, ""},
+		{"the eager spare screens if they can", func(e *Emptying, s *Settings) { e.Nodes[0].Beat.Screens, s.Thrift = 1, Eager }, "n-many"},
+		{"and empty one with a screen if they cannot", func(e *Emptying, s *Settings) {
+			e.Nodes[0].Beat.Screens, e.Nodes[1].Beat.Screens, s.Thrift = 1, 1, Eager
+		}, "n-few"},
 		{"too many people for seven cents", func(e *Emptying, _ *Settings) { join(&e.Blocks[0], 6); join(&e.Blocks[1], 2) }, ""},
 		{"not for the eager", func(e *Emptying, s *Settings) { join(&e.Blocks[0], 6); join(&e.Blocks[1], 2); s.Thrift = Eager }, "n-few"},
 		{"the other is full", func(e *Emptying, _ *Settings) {

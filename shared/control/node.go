@@ -145,7 +145,7 @@ func Heartbeat(v fleet.View, connection string, m events.Heartbeat, token string
 		return Plan{Sends: []Send{renewed}}, nil // repeated or overtaken by a later one
 	}
 	beat := fleet.Beat{Generation: v.Node.Generation, Seq: m.Seq, LeaseUntil: now.Add(fleet.LeaseLasts),
-		Load: room.Load{Kbps: m.Load.Kbps, PPS: m.Load.PPS}, People: m.People, Rooms: m.Rooms, CPUPercent: m.CPUPercent, LossPermille: m.LossPermille}
+		Load: room.Load{Kbps: m.Load.Kbps, PPS: m.Load.PPS}, People: m.People, Rooms: m.Rooms, CPUPercent: m.CPUPercent, LossPermille: m.LossPermille, Screens: m.Screens}
 	for _, p := range m.Pipes {
 		beat.Pipes = append(beat.Pipes, fleet.Pipe{Node: room.NodeID(p.Node), Up: p.Up, SendKbps: p.SendKbps, ReceiveKbps: p.ReceiveKbps})
 	}

@@ -145,6 +145,8 @@ type Beat struct {
 	People     int
 	Rooms      int
 	CPUPercent int
+	// Screens is how many people share their screen.
+	Screens int `json:",omitempty"`
 	// LossPermille, what receivers reported as lost in thousandths, and Pipes, the
 	// busiest of the node's, are for those who watch: nothing is decided from them.
 	LossPermille int
