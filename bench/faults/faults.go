@@ -43,6 +43,11 @@ var faults = []fault{
 		strike: func(ctx context.Context, s *scene) error { return s.drainAll(ctx, 1) }},
 	{name: "two drains at once", used: 2, spare: 1, rooms: 2, moves: true, ends: 2, still: 2 * time.Second,
 		strike: func(ctx context.Context, s *scene) error { return s.drainAll(ctx, 2) }},
+	{name: "drain at its deadline: all are made to go", used: 1, spare: 1, rooms: 2, moves: true, ends: 1, still: 10 * time.Second,
+		strike: func(ctx context.Context, s *scene) error {
+			s.struck = ids(s.used)
+			return s.drain(ctx, s.used[0].ID+"/drain?withinSeconds=0")
+		}},
 	{name: "kill -9 of one node of three", used: 3, rooms: 2, moves: true, ends: 1, still: 10 * time.Second,
 		strike: func(_ context.Context, s *scene) error {
 			s.struck = ids(s.used[:1])
@@ -73,7 +78,7 @@ func (s *scene) drainAll(ctx context.Context, nodes int) error {
 	s.struck = ids(s.used[:nodes])
 	failed := make(chan error, nodes)
 	for _, id := range s.struck {
-		go func() { failed <- s.drain(ctx, id) }()
+		go func() { failed <- s.drain(ctx, id+"/drain") }()
 	}
 	var err error
 	for range nodes {

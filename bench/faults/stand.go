@@ -130,10 +130,10 @@ func without(nodes []node, keep string) []string {
 	return slices.DeleteFunc(ids(nodes), func(id string) bool { return id == keep })
 }
 
-// drain asks a node's people to go.
-func (s *stand) drain(ctx context.Context, id string) error {
+// drain asks a node's people to go; what is after /v1/nodes/.
+func (s *stand) drain(ctx context.Context, what string) error {
 	var done struct{ People int }
-	return s.Call(ctx, "POST", "/v1/nodes/"+url.PathEscape(id)+"/drain", &done)
+	return s.Call(ctx, "POST", "/v1/nodes/"+what, &done)
 }
 
 // signal sends a signal to a node's process.
