@@ -111,6 +111,11 @@ func runSpillway(ctx context.Context, t trace, set control.Settings) (outcome, e
 	s := &spillway{World: sim.NewWorld(start, set), start: start, hello: map[room.NodeID]time.Duration{}, up: map[room.NodeID]span{},
 		people: map[string]*person{}, out: outcome{refused: map[string]bool{}}}
 	s.World.World.Push = s
+	s.World.World.AtOnce = func(each []func()) { // one after the other: the same seed is the same run
+		for _, f := range each {
+			f()
+		}
+	}
 	sweep := time.Minute
 	changes := t.changes()
 	end := changes[len(changes)-1].at + 2*time.Duration(set.IdleAfterMs)*time.Millisecond
