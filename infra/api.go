@@ -16,7 +16,7 @@ const stage = "ws"
 // socketRoutes says which function serves which route of the WebSocket API.
 // What no route takes is a browser's mistake until somebody says otherwise.
 var socketRoutes = []struct{ key, function string }{
-	{"join", "participant"}, {"leave", "participant"}, {"$default", "participant"}, {"$disconnect", "participant"},
+	{"join", "participant"}, {"leave", "participant"}, {"renew", "participant"}, {"$default", "participant"}, {"$disconnect", "participant"},
 	{"hello", "node"}, {"heartbeat", "node"}, {"answered", "node"}, {"left", "node"}, {"journal", "node"}, {"moderate", "node"},
 }
 
