@@ -68,7 +68,7 @@ var mutants = []mutant{
 	{"two nodes that died apart are never given up", []patch{{"control/sweep.go", ".Abs() <= lapsesTogether", ".Abs() >= 0"}}},
 	{"two nodes that died together are never given up", []patch{{"control/sweep.go", "if now.Sub(of.LeaseEnds()) > doubtLasts {", "if false {"}}},
 	{"blocks of a lost node stay", []patch{{"control/sweep.go", "if len(s.Blocks) == 0 {\n\t\td.Choice, d.Why = \"end the node\", \"lost", "if true {\n\t\td.Choice, d.Why = \"end the node\", \"lost"}}},
-	{"promotion does not look at the stage's limit", []patch{{"control/crowd.go", "seats = min(seats, r.StageLeft())", "_ = seats"}}},
+	{"promotion does not look at the stage's limit", []patch{{"control/crowd.go", "return min(r.SeatsLeft, r.StageLeft())", "return r.SeatsLeft"}}},
 	{"the seat that somebody moves from is freed at once", []patch{{"control/seat.go", "|| p.Held.Revision == rev && p.Held.Block == b.Index {", "{"}}},
 	{"a move that is over frees the new seat too", []patch{{"control/leave.go", "Commits: s.freeHeld(*p, now),", "Commits: append(s.freeHeld(*p, now), s.free(*p, now)...),"}}},
 	{"a drained node is given more", []patch{{"fleet/fleet.go", "return s == Filling || s == Ready }", "return s == Filling || s == Ready || s == Draining }"}}},
