@@ -145,7 +145,7 @@ function ofKept(state: Trying, kept: Seat, input: Input): Step {
     case "recovered":
       // Whichever stands first wins.
       if (state.name !== "reconnecting" || attempt.settling) return stay(state);
-      return { state: { name: "joined", seat: kept, last: lastOf(attempt) }, effects: abandon(attempt) };
+      return { state: { name: "joined", seat: kept, last: lastOf(attempt) }, effects: abandon(attempt, besides(attempt, kept)) };
     case "lost":
     case "closing":
       // The new session may be what replaced it.
@@ -160,11 +160,20 @@ function ofKept(state: Trying, kept: Seat, input: Input): Step {
   }
 }
 
-/** Gives up an attempt, and the seat that it may have. */
-function abandon(attempt: Attempt): Effect[] {
+/**
+ * Whether an attempt has, or asks for, a seat besides the kept one. On the same node
+ * there is but one for both sessions, and whoever leaves it leaves for both: there,
+ * the node goes on with the old connection when the new one ends.
+ */
+function besides(attempt: Attempt, kept: Seat): boolean {
+  return attempt.seat ? attempt.seat.node !== kept.node : attempt.avoid.includes(kept.node);
+}
+
+/** Gives up an attempt, and the seat that it may have of its own. */
+function abandon(attempt: Attempt, own = true): Effect[] {
   const effects: Effect[] = [];
   if (attempt.seat) effects.push({ do: "goodbye", generation: attempt.generation });
-  if (attempt.open) effects.push({ do: "leave", dial: attempt.dial, generation: attempt.generation });
+  if (attempt.open && own) effects.push({ do: "leave", dial: attempt.dial, generation: attempt.generation });
   effects.push({ do: "hangUp", dial: attempt.dial }, { do: "discard", generation: attempt.generation }, { do: "silence" });
   return effects;
 }

@@ -27,6 +27,11 @@ describe("make before break", () => {
     assert.equal(r.state.name === "joined" && r.state.seat.node, "n-1");
     assert.deepEqual(r.deeds, ["goodbye", "leave", "hangUp", "discard", "silence"]);
   });
+  test("a seat on the same node is both sessions' own: it is not given back", () => {
+    const r = suspected().feed({ type: "alarm" }).feed({ type: "opened", dial: 2 }).told(answer("n-1")).feed({ type: "recovered", ...old });
+    assert.equal(r.state.name === "joined" && r.state.seat.generation, 1);
+    assert.deepEqual(r.deeds, ["goodbye", "hangUp", "discard", "silence"]);
+  });
   test("numbers are not used again after an attempt was given up", () => {
     const r = suspected().feed({ type: "recovered", ...old }).feed({ type: "suspect", ...old });
     assert.equal(r.generation, 3);
