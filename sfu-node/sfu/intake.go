@@ -181,11 +181,7 @@ func (p *Peer) onRTP(r *reader, i int, b []byte, now time.Duration) {
 		return
 	}
 	q.buf = r.datagrams.Swap(i, q.buf)
-	if spread := u.spread(now); spread || u.complete(q) {
-		u.flushTo(r.batch)
-	} else {
-		r.wait(u, now)
-	}
+	r.hold(u, q, now)
 }
 
 // noteArrival records when a packet with a transport-wide number came.

@@ -128,6 +128,16 @@ func (u *uplink) spread(now time.Duration) bool {
 	return u.alone >= spreadAfter
 }
 
+// hold forwards what an uplink holds, whose latest packet q arrived at now, or lets
+// it wait for the rest of its frame.
+func (r *reader) hold(u *uplink, q *packet, now time.Duration) {
+	if spread := u.spread(now); spread || u.complete(q) {
+		u.flushTo(r.batch)
+	} else {
+		r.wait(u, now)
+	}
+}
+
 // wait notes that an uplink holds a frame that is not complete.
 func (r *reader) wait(u *uplink, now time.Duration) {
 	if len(u.held) == 1 {

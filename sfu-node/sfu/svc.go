@@ -126,11 +126,7 @@ func (v *svc) take(r *reader, i int, b []byte, part layer.Part, now time.Duratio
 		if last {
 			q.buf = r.datagrams.Swap(i, q.buf)
 		}
-		if spread := u.spread(now); spread || u.complete(q) {
-			u.flushTo(r.batch)
-		} else {
-			r.wait(u, now)
-		}
+		r.hold(u, q, now)
 	}
 }
 
