@@ -86,6 +86,19 @@ var mutants = []mutant{
 	{"nodes are emptied of nobody", []patch{{"control/consolidate.go", "if len(plan.Commits) == 0 {", "if true {"}}},
 }
 
+// TestPatchesApply fails where a patch of a mutant no longer finds its line, or
+// finds it twice. It builds nothing, so that whoever changes a line hears of
+// the patch at once.
+func TestPatchesApply(t *testing.T) {
+	shared, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants {
+		t.Run(m.name, func(t *testing.T) { overlay(t, t.TempDir(), shared, m.patches) })
+	}
+}
+
 // TestBrokenCodeIsCaught breaks the code in each way, plays the scenes, and runs
 // seeds until one fails. It fails where none does, and where a patch no longer applies: then the
 // patch, not the trial, wants mending.
