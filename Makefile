@@ -13,7 +13,7 @@ FUNCTIONS := authorize participant node fleet rooms
 LAMBDA := CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 GO_FILES = $(shell find . -name '*.go' -not -path './sdk/node_modules/*' -not -path './build/*')
 
-.PHONY: help dev test check bench bench-peers faults why plan build package synth deploy destroy types clean FORCE
+.PHONY: help dev test check bench bench-peers bench-quic faults why plan build package synth deploy destroy types clean FORCE
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,6 +29,7 @@ check: setup-node ## Format, vet, staticcheck, import arrows, docs, types: secon
 	  if [ -n "$$unformatted" ]; then echo "gofmt -w is due for:" $$unformatted; exit 1; fi
 	go vet ./...
 	go tool staticcheck ./...
+	staticcheck=$$(go tool -n staticcheck) && cd bench/quic && go vet ./... && $$staticcheck ./...
 	go test -vet=off . ./events/gen
 	npm run check --prefix sdk --silent
 	@echo "check: passed"
@@ -53,6 +54,9 @@ bench: setup-test build ## Measure joins, cold starts, bad networks and forwardi
 	@go build -o build/forward ./bench/forward && build/forward
 	@go test -run NONE -bench Pipe ./sfu-node/pipe
 	@go test -count 1 -run TestLatencyThroughPipes -v ./sfu-node/sfu | grep pipes:
+
+bench-quic: ## Weigh RTP over QUIC against a pipe (nothing else should run)
+	@go run -C bench/quic .
 
 LIVEKIT := v1.9.11
 

@@ -83,6 +83,7 @@ var banned = []struct {
 	{"functions/...", module + "/sfu-node", "a Lambda knows nodes by their messages only"},
 	{"sfu-node", "github.com/aws/", "a node needs no AWS credentials, so it cannot lose any"},
 	{"sfu-node", module + "/shared", "a node knows the control plane by its messages only"},
+	{"sfu-node", "github.com/quic-go/", "pipes are RTP under keys of mutual TLS; bench/quic, a module of its own, weighs the other way"},
 	{"shared/step", "github.com/aws/", "the loop runs in the simulation too"},
 	{"events", ".", "the contract uses the standard library only"}, // "." is in every foreign import path
 }
