@@ -238,7 +238,14 @@ func (s Seating) putOut(d Deed, now time.Time) (Plan, error) {
 		}
 		plan.Commits = append(plan.Commits, One(PutParticipant{out, revision}))
 	}
-	if len(plan.Commits) == 0 {
+	if p := s.Participant; p != nil && !p.Removed.IsZero() && now.Sub(p.Removed) < SettleAfter {
+		// The same again: whoever asked the first time may not have lived to tell the
+		// nodes.
+		for _, v := range s.Nodes {
+			plan.Sends = append(plan.Sends, remove(v, *p, events.CodeRemoved))
+		}
+	}
+	if len(plan.Commits)+len(plan.Sends) == 0 {
 		return Plan{}, errNobody
 	}
 	return plan, nil

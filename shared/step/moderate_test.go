@@ -240,6 +240,15 @@ func TestWhoIsRemovedLosesSeatAndSession(t *testing.T) {
 	m.Session, m.From = "session-ann-2", ann.session
 	l.refused(l.World.Join(t.Context(), ann.caller, m), events.CodeRemoved)
 	l.refused(l.joins(ann), events.CodeRemoved)
+	// Asked again, the node is told again; later there is nobody to remove.
+	l.take(n.connection, events.ToNode)
+	if _, err := l.does(events.RemoveDeed, ann); err != nil {
+		t.Fatal(err)
+	}
+	if r := one[events.Remove](l, l.take(n.connection, events.ToNode)); r.Code != events.CodeRemoved || r.Key != string(ann.caller.Key) || r.Revision < a.Revision {
+		t.Errorf("the node is told again %+v", r)
+	}
+	l.after(control.SettleAfter, n)
 	_, err := l.does(events.RemoveDeed, ann)
 	l.refused(err, events.CodeNotFound)
 
