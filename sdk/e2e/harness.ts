@@ -23,6 +23,47 @@ export function startBrowser(...more: string[]): Promise<Browser> {
   return chromium.launch(unattended(...more));
 }
 
+/**
+ * Gives each page of a context a camera of its own, which draws. Chromium's made-up
+ * camera is one device for all its pages, and on a busy machine it sometimes gives
+ * no more frames, to none of them, once a further page opens it.
+ */
+export async function ownCameras(context: BrowserContext): Promise<void> {
+  await context.addInitScript(() => {
+    const devices = navigator.mediaDevices as MediaDevices | undefined;
+    if (!devices) return; // a page that is not served
+    const numberOf = (of: ConstrainULong | undefined, otherwise: number) => (typeof of === "object" ? of.ideal ?? of.exact ?? otherwise : of ?? otherwise);
+    const camera = ({ width, height, frameRate }: MediaTrackConstraints): MediaStreamTrack => {
+      const canvas = document.createElement("canvas");
+      canvas.width = numberOf(width, 640);
+      canvas.height = numberOf(height, 360);
+      const pen = canvas.getContext("2d");
+      const rate = numberOf(frameRate, 30);
+      const [track] = canvas.captureStream(rate).getTracks();
+      if (!pen || !track) throw new Error("this page cannot draw");
+      let frame = 0;
+      const draw = () => {
+        frame++;
+        pen.fillStyle = `hsl(${String((frame * 2) % 360)} 45% 40%)`;
+        pen.fillRect(0, 0, canvas.width, canvas.height);
+        pen.fillStyle = "#fff";
+        pen.font = `${String(canvas.height / 4)}px monospace`;
+        pen.fillText(String(frame), canvas.width / 10 + ((frame * 3) % (canvas.width / 3)), canvas.height / 1.6);
+      };
+      draw();
+      const timer = setInterval(() => (track.readyState === "live" ? draw() : clearInterval(timer)), 1000 / rate);
+      return track;
+    };
+    const open = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = async (constraints) => {
+      const { video, ...rest } = constraints ?? {};
+      const stream = video && !rest.audio ? new MediaStream() : await open(video ? rest : constraints);
+      if (video) stream.addTrack(camera(video === true ? {} : video));
+      return stream;
+    };
+  });
+}
+
 /** Serves the built demo on a free port. */
 export async function serveDemo(): Promise<{ url: string; close(): void }> {
   const types: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css" };

@@ -7,7 +7,7 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import type { Browser, BrowserContext, Page } from "playwright-core";
-import { complaints, root, screenshot, startBrowser, untilState } from "./harness.js";
+import { complaints, ownCameras, root, screenshot, startBrowser, untilState } from "./harness.js";
 import { startStack, until, type Stack } from "./stack.js";
 
 interface Rooms { rooms: { name: string; participants: number; nodes: string[] }[] }
@@ -49,6 +49,7 @@ describe("ten people on nodes of three seats", () => {
     stack = await startStack({ NODE_SEATS: "3", IDLE_AFTER: "2s", SWEEP_EVERY: "500ms" });
     context = await browser.newContext({ viewport: { width: 1000, height: 640 } });
     heard = complaints(context);
+    await ownCameras(context);
   });
   after(async () => {
     crowd?.kill("SIGKILL");
@@ -80,10 +81,11 @@ describe("ten people on nodes of three seats", () => {
         seen = await frames(page);
         return others.every((name) => (seen[name] ?? 0) > 0) && seen;
       }, 120_000).catch((error: unknown) => { throw new Error(`${String(error)}: ${JSON.stringify(seen)}`); });
+      let now: Record<string, number> = {};
       await until(`everybody to move for ${tabs[i]}`, async () => {
-        const now = await frames(page);
+        now = await frames(page);
         return others.every((name) => (now[name] ?? 0) >= (first[name] ?? 0) + 5);
-      }, 60_000);
+      }, 60_000).catch((error: unknown) => { throw new Error(`${String(error)}: from ${JSON.stringify(first)} to ${JSON.stringify(now)}`); });
     }));
     // Who has no browser gets as many pictures, and three sounds.
     await until("those without a browser to receive everybody", async () => light.every((name) => {

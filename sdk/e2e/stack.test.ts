@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import type * as SDK from "../src/index.js";
-import { complaints, screenshot, startBrowser, untilState } from "./harness.js";
+import { complaints, ownCameras, screenshot, startBrowser, untilState } from "./harness.js";
 import { nodeProcesses, startStack, until, type Stack } from "./stack.js";
 
 interface Rooms { rooms: { name: string; participants: number; nodes: string[] }[] }
@@ -60,6 +60,7 @@ describe("two people meet on a node that did not exist a moment ago", () => {
   before(async () => {
     stack = await startStack({ IDLE_AFTER: "3s", SWEEP_EVERY: "500ms" });
     context = await browser.newContext({ viewport: { width: 1000, height: 640 } });
+    await ownCameras(context);
     heard = complaints(context);
   });
   after(async () => {
@@ -233,6 +234,7 @@ describe("a node that takes its time", () => {
   before(async () => {
     stack = await startStack({ IDLE_AFTER: "60s", SWEEP_EVERY: "500ms", BOOT_DELAY: "3s" });
     context = await browser.newContext({ viewport: { width: 1000, height: 640 } });
+    await ownCameras(context);
   });
   after(async () => {
     await context?.close();

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import type * as SDK from "../src/index.js";
-import { complaints, screenshot, startBrowser, untilState } from "./harness.js";
+import { complaints, ownCameras, screenshot, startBrowser, untilState } from "./harness.js";
 import { startStack, until, type Stack } from "./stack.js";
 
 interface OneRoom { name: string; people: { identity: string; role: string }[] }
@@ -18,6 +18,7 @@ describe("the stage, moderation and chat", () => {
   before(async () => {
     [browser, stack] = await Promise.all([startBrowser(), startStack({})]);
     context = await browser.newContext({ viewport: { width: 1100, height: 680 } });
+    await ownCameras(context);
     heard = complaints(context);
   });
   after(async () => {
