@@ -138,19 +138,34 @@ func split(seats int) (blocks []int) {
 	return append(blocks, seats)
 }
 
-// granting makes blocks of seats on a node, the first with somebody in it, and the
-// room that has them.
-func granting(r room.Room, n fleet.Node, who seeker, revision room.Revision, seats int, now time.Time) (next room.Room, first room.BlockRef, blocks []Change) {
+// granting makes blocks of seats on a node, the first with somebody in it and as
+// many of those who are seated together with it as there are seats, and the room
+// that has them.
+func granting(r room.Room, n fleet.Node, who seeker, revision room.Revision, seats int, now time.Time) (
+	next room.Room, first room.BlockRef, blocks []Change, together []follower) {
+	waiting := who.turn.followers(now)
 	for i, seats := range split(seats) {
 		ref := room.BlockRef{Index: r.NextBlock, Node: n.ID, Generation: n.Generation, Seats: seats, Role: who.Role}
 		b := fleet.Block{Room: r.Name, Index: ref.Index, Node: n.ID, Generation: n.Generation, Seats: seats, Role: who.Role,
 			Load: r.Profile.SeatLoad(who.Role).Times(seats), CreatedAt: now}
 		if i == 0 {
-			b.Members, ref.Full = map[room.Key]room.Revision{who.Key: revision}, seats == 1
+			b.Members = map[room.Key]room.Revision{who.Key: revision}
+		}
+		for ; len(waiting) > 0 && len(b.Members) < seats; waiting = waiting[1:] {
+			f := waiting[0]
+			f.participant.Block = ref.Index
+			if b.Members == nil {
+				b.Members = map[room.Key]room.Revision{}
+			}
+			b.Members[f.Key] = f.participant.Revision
+			together = append(together, f)
+		}
+		ref.Full = len(b.Members) >= seats
+		if i == 0 {
 			first = ref
 		}
 		r = r.WithBlock(ref)
 		blocks = append(blocks, PutBlock{b})
 	}
-	return r, first, blocks
+	return r, first, blocks, together
 }

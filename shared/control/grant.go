@@ -20,6 +20,10 @@ type grant struct {
 	// after is to be committed when the grant is, sends to be sent then.
 	after []Commit
 	sends []Send
+	// together are those who are seated with the first, free is how many seats
+	// nobody has.
+	together []follower
+	free     int
 }
 
 // homes returns the nodes of the room that can take people now, and that it does
@@ -54,7 +58,7 @@ func (s Seating) grant(who seeker, p room.Participant, held room.Held, now time.
 	if s.Room != nil {
 		was = *s.Room
 	}
-	seats := wanted(was, who.Role, who.crowd)
+	seats := min(who.turn.claims(wanted(was, who.Role, who.crowd)), grantable(was, who.Role))
 	var from *transfer
 	if seats < 1 {
 		var err error
@@ -81,6 +85,7 @@ func (s Seating) claim(who seeker, p room.Participant, was room.Room, seats int,
 	}
 	seatLoad := r.Profile.SeatLoad(who.Role)
 	q, further := s.question(who, was, seatLoad, seats, from, now, set)
+	q = who.turn.home(q)
 	choice := placement.Choose(q)
 	home := choice.Rank == placement.HomeAll || choice.Rank == placement.HomeSome
 	if o, on := s.grownOn(now); on && !home && from == nil && !who.stays && !o.shunned(who) {
@@ -107,7 +112,7 @@ func (s Seating) put(who seeker, p room.Participant, was, r room.Room, q placeme
 	now time.Time, set Settings) (room.BlockRef, grant, error) {
 	seatLoad := r.Profile.SeatLoad(who.Role)
 	node := s.view(choice.Node)
-	granted, ref, blocks := granting(r, node.Node, who, p.Revision, choice.Seats, now)
+	granted, ref, blocks, together := granting(r, node.Node, who, p.Revision, choice.Seats, now)
 	loads := map[room.NodeID]room.Load{ref.Node: seatLoad.Times(choice.Seats)}
 	changes := from.changes(loads)
 	next, more := s.balance(was, granted, loads, ref.Node, set.nodesPerRoom() > 1, now)
@@ -120,7 +125,11 @@ func (s Seating) put(who seeker, p room.Participant, was, r room.Room, q placeme
 		revision = s.Room.Revision
 	}
 	changes = append(append(append(more, changes...), PutRoom{next, revision}), blocks...)
-	return ref, grant{commit: Commit{Changes: changes}, node: node, why: whyThere(from, home, len(q.Home)), asked: q, choice: choice}, nil
+	for _, f := range together {
+		changes = append(changes, f.changes()...)
+	}
+	return ref, grant{commit: Commit{Changes: changes}, node: node, why: whyThere(from, home, len(q.Home)), asked: q, choice: choice,
+		together: together, free: choice.Seats - 1 - len(together)}, nil
 }
 
 func whyThere(from *transfer, home bool, homes int) string {

@@ -81,6 +81,8 @@ type seeker struct {
 	stays bool
 	// crowd says that a block it is granted is one of a crowd's.
 	crowd bool
+	// turn is set for those who are seated in turn.
+	turn *Turn
 }
 
 // seated is the outcome of seating: what to commit, and where the seat is.
@@ -95,6 +97,10 @@ type seated struct {
 	// asked and choice tell how a new block was placed.
 	asked  *placement.Question
 	choice placement.Choice
+	// together are those who are seated by the same grant, free is how many of its
+	// seats nobody has.
+	together []follower
+	free     int
 }
 
 // note adds to a decision's inputs what placing a new block was decided from, so
@@ -163,6 +169,7 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	out.node = *grant.node
 	out.why = grant.why
 	out.asked, out.choice = &grant.asked, grant.choice
+	out.together, out.free = grant.together, grant.free
 	out.commits = append(append(first, One(PutParticipant{p, prev.Revision}), grant.commit), grant.after...)
 	out.left = grant.sends
 	out.giveUp(s, now)

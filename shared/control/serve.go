@@ -9,48 +9,64 @@ import (
 	"github.com/spillway-sfu/spillway/shared/room"
 )
 
-// Serve seats a participant who waits, and tells it to join again; its seat is
-// held until then. It returns false when no node has room yet. Who has not
+// Serve seats a participant who waits, and those after it as far as the block
+// that it is granted has seats, and tells them to join again; their seats are
+// held until then. The first is not served when no node has room yet. Who has not
 // asked for [fleet.WaitLasts] has given up and leaves the line.
 //
 // The participant is stored in one transaction with its leaving the line, so
 // that somebody who has been served and has left again in the meantime is not
 // seated by a pass that still has it in its list. Where that transaction was
 // made and the seat was not, because the block filled up meanwhile, the seat is
-// still owed.
-func Serve(s Seating, w fleet.Wait, spread uint64, now time.Time, set Settings) (Plan, bool, error) {
+// still owed. Those who are seated with it are so in the grant's transaction: all
+// or none.
+func Serve(s Seating, w Turn, spread uint64, now time.Time, set Settings) (Plan, Outcome, error) {
 	out := One(DeleteWait{w.Region, w.Room, w.Key, w.Session})
 	inputs := map[string]any{"room": w.Room, "participant": w.Key, "waitedMs": now.Sub(w.Since).Milliseconds()}
 	inLine := s.Wait != nil && s.Wait.Session == w.Session
-	if !inLine && !s.owed(w) {
-		return Plan{}, true, nil
+	first := Outcome{First: true}
+	if !inLine && !s.owed(w.Wait) {
+		return Plan{}, first, nil
 	}
 	if now.Sub(w.SeenAt) > fleet.WaitLasts {
-		return Plan{Commits: []Commit{out}, Decision: Decision{Choice: "leave the line", Why: "did not ask for too long", Inputs: inputs}}, true, nil
+		return Plan{Commits: []Commit{out}, Decision: Decision{Choice: "leave the line", Why: "did not ask for too long", Inputs: inputs}}, first, nil
 	}
 	if p := s.Participant; p != nil && p.Revision > room.Revision(w.SeenAt.UnixMilli()) && p.Session != w.Session {
-		return Plan{Commits: []Commit{out}, Decision: Decision{Choice: "leave the line", Why: "a later session is seated", Inputs: inputs}}, true, nil
+		return Plan{Commits: []Commit{out}, Decision: Decision{Choice: "leave the line", Why: "a later session is seated", Inputs: inputs}}, first, nil
 	}
-	st, err := seat(s, seeker{Room: w.Room, Key: w.Key, Identity: w.Identity, Name: w.Name, Role: w.Role, Session: w.Session, From: w.From, Resumed: w.Resumed, Avoid: w.Avoid, Spread: spread, Looked: -1}, now, set)
+	who := seekerOf(w.Wait)
+	who.Spread, who.turn = spread, &w
+	st, err := seat(s, who, now, set)
 	var refused *events.Error
 	switch {
 	case errors.Is(err, errNoNode) && !inLine:
-		return Plan{Commits: []Commit{Hint(PutWait{Wait: w})}}, false, nil
+		return Plan{Commits: []Commit{Hint(PutWait{Wait: w.Wait})}}, Outcome{}, nil
 	case errors.Is(err, errNoNode):
-		return Plan{}, false, nil
+		return Plan{}, Outcome{}, nil
 	case errors.As(err, &refused):
 		return Plan{Commits: []Commit{Hint(out.Changes...)}, Sends: []Send{{To: []string{w.Connection}, Message: refused.For(w.RequestID)}},
-			Decision: Decision{Choice: "refuse", Why: refused.Error(), Inputs: inputs}}, true, nil
+			Decision: Decision{Choice: "refuse", Why: refused.Error(), Inputs: inputs}}, first, nil
 	case err != nil:
-		return Plan{}, false, err
+		return Plan{}, Outcome{}, err
 	}
 	inputs["node"], inputs["block"] = st.node.Node.ID, st.participant.Block
 	st.note(inputs)
-	return Plan{
-		Commits:  leavingTheLine(st.commits, out, inLine),
-		Sends:    append([]Send{{To: []string{w.Connection}, Message: events.Ready{Header: events.Head(events.ActionReady), ID: w.RequestID}}}, st.left...),
-		Decision: Decision{Choice: "seat", Why: "first in line: " + st.why, Inputs: inputs},
-	}, true, nil
+	plan := Plan{Commits: leavingTheLine(st.commits, out, inLine), Sends: []Send{ready(w.Wait)},
+		Decision: Decision{Choice: "seat", Why: "first in line: " + st.why, Inputs: inputs}}
+	first.Free = st.free
+	for _, f := range st.together {
+		first.Sessions = append(first.Sessions, f.Session)
+		plan.Sends = append(plan.Sends, ready(f.Wait))
+	}
+	if len(st.together) > 0 {
+		inputs["together"] = 1 + len(st.together)
+	}
+	plan.Sends = append(plan.Sends, st.left...)
+	return plan, first, nil
+}
+
+func ready(w fleet.Wait) Send {
+	return Send{To: []string{w.Connection}, Message: events.Ready{Header: events.Head(events.ActionReady), ID: w.RequestID}}
 }
 
 // owed reports whether who waited has been stored as a participant and has no

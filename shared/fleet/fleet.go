@@ -279,3 +279,7 @@ type Demand struct {
 	Region   string
 	Revision int64
 }
+
+// Plain reports whether any seat will do that is free: whoever waits does not
+// continue a session, which may have a seat already, and avoids no node.
+func (w Wait) Plain() bool { return w.From == "" && len(w.Avoid) == 0 }

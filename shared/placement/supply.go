@@ -84,6 +84,12 @@ func Provide(s Shortage) Supply {
 	return *best
 }
 
+// Fit reports whether needs fit into bins: rooms whole, as far as a node of an
+// offered type carries them whole.
+func Fit(needs []Need, bins []room.Load, offers []Offer) bool {
+	return len(pack(pieces(needs), slices.Clone(bins), Shortage{Offers: offers}.whole())) == 0
+}
+
 // Missing returns how many nodes of the one given capacity the needs ask for on
 // top of those that are coming.
 func Missing(needs []Need, coming []room.Load, capacity room.Load) int {

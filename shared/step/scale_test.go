@@ -3,7 +3,6 @@ package step_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -72,34 +71,6 @@ func TestWhoWaitsIsToldOnlyWhatChanges(t *testing.T) {
 	}
 	if mail := l.inbox(ann); len(mail) > 0 {
 		t.Errorf("told %v though nothing has changed", mail)
-	}
-}
-
-// TestTheFirstInLineAreServed lets forty wait for ten seats.
-func TestTheFirstInLineAreServed(t *testing.T) {
-	l := newLab(t, 10)
-	l.Settings.MaxNodes = 1
-	l.joins(someone("first", "r0"))
-	l.capacity()
-	var people []person
-	for i := range 40 {
-		l.Pass(time.Millisecond)
-		people = append(people, someone(fmt.Sprintf("p%02d", i), "r0"))
-		l.joins(people[i])
-	}
-	l.boots(l.EC2.Living()[0], "boot-one")
-	l.capacity()
-	last := -1
-	for i, p := range people {
-		if slices.ContainsFunc(l.inbox(p), func(m events.Message) bool { _, ok := m.(events.Ready); return ok }) {
-			last = i
-		}
-	}
-	if got := l.seats()["r0"]; got != 10 {
-		t.Errorf("%d seats of 10", got)
-	}
-	if last < 8 || last >= 16 { // those who are served at once may overtake each other
-		t.Errorf("number %d in line got a seat", last)
 	}
 }
 
