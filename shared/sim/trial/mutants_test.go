@@ -41,7 +41,7 @@ var mutants = []mutant{
 	{"launches are never given up", []patch{{"control/sweep.go", "case now.Sub(l.At) > fleet.LaunchTimeout:", "case false:"}}},
 	{"a conflict is taken for success", []patch{{"step/step.go", "if errors.Is(err, ErrConflict) && c.Optional {", "if errors.Is(err, ErrConflict) {"}}},
 	{"a node that lands does not take the place of its launch", []patch{{"control/node.go", "One(PutLaunch{landed, l.State}, PutNode{n, 0}", "One(PutNode{n, 0}"}}},
-	{"who waits is served on a node that it avoids", []patch{{"control/serve.go", "Avoid: w.Avoid, ", ""}}},
+	{"who waits is served on a node that it avoids", []patch{{"control/line.go", "Avoid: w.Avoid, ", ""}}},
 	{"nodes with people on them are ended", []patch{
 		{"control/sweep.go", "case n.Empty() && n.State.Takes() && len(s.Blocks) == 0 &&", "case n.State.Takes() &&"},
 		{"sim/changes.go", "n.State == c.From && (!c.IfEmpty || n.Empty())", "n.State == c.From"}}},
@@ -61,7 +61,7 @@ var mutants = []mutant{
 	{"a node that is given up is granted on", []patch{{"sim/changes.go", "return ok && n.State.Takes() && c.Load.Fits(n.Available)", "return ok && c.Load.Fits(n.Available)"}}},
 	{"an inventory speaks of sessions that began after it", []patch{{"control/node.go", "inv.TakenMs > 0 && at.Before(now)", "false && at.Before(now)"}}},
 	{"who is served elsewhere stays where it was", []patch{
-		{"control/serve.go", "events.Head(events.ActionReady), ID: w.RequestID}}}, st.left...),", "events.Head(events.ActionReady), ID: w.RequestID}}}),"}}},
+		{"control/serve.go", "plan.Sends = append(plan.Sends, st.left...)", ""}}},
 	{"a seat stays with a session that is over", []patch{
 		{"control/node.go", "late := there && room.Revision(at) < rev && settled", "late := false"},
 		{"control/node.go", "gone := !there || room.Revision(at) != rev", "gone := !there || room.Revision(at) > rev"}}},
@@ -84,6 +84,8 @@ var mutants = []mutant{
 	{"a node's token is not renewed", []patch{{"step/node.go", "w.Now().Before(c.RenewAt) {", "true {"}}},
 	{"reservations are forgotten", []patch{{"control/prewarm.go", "if left > 0 {", "if false {"}}},
 	{"an estimate stays what it was", []patch{{"control/join.go", "left := max(boot-now.Sub(l.At).Milliseconds(), 1000)", "left := max(boot, 1000)"}}},
+	{"the last in line is served first", []patch{{"step/line.go", "slices.SortFunc(items.Waits, inLine)", "slices.SortFunc(items.Waits, func(a, b fleet.Wait) int { return inLine(b, a) })"},
+		{"step/serve.go", "slices.SortStableFunc(waits, inLine)", "_ = waits"}}},
 	{"nodes are emptied of nobody", []patch{{"control/consolidate.go", "if len(plan.Commits) == 0 {", "if true {"}}},
 }
 

@@ -221,12 +221,18 @@ func (t *trial) sweep() {
 		func(c *call, err error) {
 			if err == nil && c.struck == 0 {
 				t.watch.served(began)
+				t.watch.inTurn(c)
 			}
 		})
 }
 
 func (t *trial) capacity() {
-	t.call("capacity", "bus", 60*time.Second, func(ctx context.Context, w *step.World) error { return w.Capacity(ctx) }, nil)
+	t.call("capacity", "bus", 60*time.Second, func(ctx context.Context, w *step.World) error { return w.Capacity(ctx) },
+		func(c *call, err error) {
+			if err == nil && c.struck == 0 {
+				t.watch.inTurn(c)
+			}
+		})
 }
 
 // count numbers the things of a name.

@@ -33,6 +33,7 @@ type watch struct {
 	// thrift.
 	drained map[room.NodeID]int64
 	emptied int
+	turns   turns
 }
 
 // line is what everybody who waits needs at a time.

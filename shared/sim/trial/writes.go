@@ -14,6 +14,7 @@ import (
 // well the books balance afterwards.
 func (w *watch) wrote(by *call, changes []control.Change) {
 	for _, change := range changes {
+		w.turns.notes(w.t, by, change)
 		w.t.store.truth.Look(func(c sim.Contents) {
 			switch x := change.(type) {
 			case control.ClaimLoad:
