@@ -1,15 +1,12 @@
-import type { ComponentChildren } from "preact";
 import { useEffect, useReducer, useState } from "preact/hooks";
 import { links, totals, type Overview } from "./model.js";
 import { NodePanel, Nodes } from "./nodes.js";
+import type { Chosen } from "./parts.js";
 import { Pipes } from "./pipes.js";
 import { RoomPanel, Rooms } from "./rooms.js";
 import { Decisions, Queue } from "./side.js";
 import type { Source } from "./source.js";
 import { bitrate, count, duration, percent } from "./words.js";
-
-/** What the side panel shows. */
-export type Chosen = { readonly kind: "node" | "room"; readonly name: string };
 
 /** The whole page. */
 export function App({ source }: { source: Source }) {
@@ -123,24 +120,4 @@ function Figures({ overview: o }: { overview: Overview }) {
 
 function Figure({ name, value, note = "", alarm = false }: { name: string; value: string; note?: string; alarm?: boolean }) {
   return <div class={alarm ? "alarm" : ""}><dt>{name}</dt><dd>{value}</dd><p>{note}</p></div>;
-}
-
-/** A titled part of the page. */
-export function Section({ title, aside, children }: { title: string; aside?: ComponentChildren; children: ComponentChildren }) {
-  return (
-    <section>
-      <div class="title"><h2>{title}</h2>{aside}</div>
-      {children}
-    </section>
-  );
-}
-
-/** A part of the side column that can be closed. */
-export function Panel({ title, onClose, children }: { title: string; onClose(): void; children: ComponentChildren }) {
-  return (
-    <section class="card panel" aria-label={title}>
-      <div class="title"><h2 class="mono">{title}</h2><button type="button" class="quiet" onClick={onClose}>Close</button></div>
-      {children}
-    </section>
-  );
 }

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
-import { Panel, Section, type Chosen } from "./app.js";
 import { fullness, ordered, type FleetNode, type Link, type Order } from "./model.js";
+import { Panel, Section, type Chosen } from "./parts.js";
 import { bitrate, count, duration, percent } from "./words.js";
 
 /** From how many nodes on they are shown as small tiles. */

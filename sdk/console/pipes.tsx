@@ -1,5 +1,5 @@
-import { Section } from "./app.js";
 import type { FleetNode, Link } from "./model.js";
+import { Section } from "./parts.js";
 import { bitrate, count } from "./words.js";
 
 /** Above this many nodes a ring of them cannot be read, and a list stands alone. */

@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
-import { Panel, Section, type Chosen } from "./app.js";
 import type { Person, RoomRow } from "./model.js";
+import { Panel, Section, type Chosen } from "./parts.js";
 import type { Source } from "./source.js";
 import { count, duration } from "./words.js";
 

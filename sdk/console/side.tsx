@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
-import { Section } from "./app.js";
 import type { Decision, Launch, Waiting } from "./model.js";
+import { Section } from "./parts.js";
 import { count, duration, plain } from "./words.js";
 
 /** Who waits for a node, and which nodes are being launched. at is the time of the overview. */
