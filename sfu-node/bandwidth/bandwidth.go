@@ -301,6 +301,7 @@ func (e *Estimator) overuse(arrived float64, at time.Duration) {
 }
 
 func (e *Estimator) cutTo(rate float64, at time.Duration) {
+	e.probe.won, e.probe.narrowed = false, at
 	e.congested = rate / cutShare
 	e.cutAt = at
 	e.rate = max(LeastRate, rate)

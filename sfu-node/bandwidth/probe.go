@@ -11,7 +11,8 @@ const (
 	// share of it would keep things so for minutes.
 	probeFloor = 1500
 	// firstSavings may be spent on somebody who has just come and waits for
-	// everything.
+	// everything, and lent to a probe that follows one that got through: a way that
+	// has become wide again would otherwise save up for seconds.
 	firstSavings = 48_000
 
 	// A probe lasts longer where delay is noisy.
@@ -22,16 +23,20 @@ const (
 	// sound waits behind it.
 	mostJump   = 4
 	probeQueue = 100 * time.Millisecond
-	// Probes that fail are repeated ever more rarely.
+	// Probes that fail are repeated ever more rarely, but not so rarely while the way
+	// may come back to what it carried lateFor ago.
 	firstPause = time.Second
+	latePause  = 2 * time.Second
 	mostPause  = 8 * time.Second
-	// nextStep is how soon the next one follows one that succeeded, but could not try
-	// enough.
+	lateFor    = time.Minute
+	// nextStep is how soon the next one may follow one that got through.
 	nextStep = 100 * time.Millisecond
 	// A probe without feedback for so long has failed.
 	probeLapse = 2 * time.Second
 
 	probePacket = 1200
+	// tailFrom is the share of a probe after which what is sent shows the queue.
+	tailFrom = 0.6
 )
 
 // probe sends more than is needed for a moment, to see whether it arrives.
@@ -43,8 +48,10 @@ type probe struct {
 	fundedAt time.Duration
 	next     time.Duration
 	pause    time.Duration
-	active   bool // being sent, or waited for
-	ended    bool // all of it is sent
+	won      bool          // the last one got through
+	narrowed time.Duration // when the way last became narrower
+	active   bool          // being sent, or waited for
+	ended    bool          // all of it is sent
 
 	target     float64
 	length     time.Duration
@@ -95,7 +102,7 @@ func (e *Estimator) Probe(at time.Duration) (bytes int, again time.Duration) {
 	if due < probePacket/4 {
 		return 0, tick
 	}
-	due = min(due, int(p.saved))
+	due = min(due, int(p.funds()))
 	if due <= 0 {
 		p.ended = true
 		return 0, 0
@@ -112,17 +119,28 @@ func (e *Estimator) beginProbe(at time.Duration) bool {
 	}
 	length := min(max(leastProbe, time.Duration(10*e.delay.noise)*time.Microsecond), mostProbe)
 	sent := e.sent.rate(at, 500*time.Millisecond)
-	affordable := sent + p.saved*8/length.Seconds()
+	affordable := sent + p.funds()*8/length.Seconds()
 	bound := e.rate * min(mostJump, 1+probeQueue.Seconds()/length.Seconds())
 	least, target := min(p.useful*1.1, bound), min(p.most*1.1, bound, affordable)
 	if target < least {
 		return false
 	}
+	if p.pause > firstPause {
+		target = least // it is only to be seen whether things are still so
+	}
 	*p = probe{
-		useful: p.useful, most: p.most, saved: p.saved, fundedAt: p.fundedAt, pause: p.pause, active: true,
+		useful: p.useful, most: p.most, saved: p.saved, fundedAt: p.fundedAt, pause: p.pause, won: p.won, narrowed: p.narrowed, active: true,
 		target: target, length: length, start: at, before: e.delay.recentLeast(),
 	}
 	return true
+}
+
+// funds are the bytes that may be spent now.
+func (p *probe) funds() float64 {
+	if p.won {
+		return p.saved + firstSavings
+	}
+	return p.saved
 }
 
 // onSent follows what is sent while a probe is on its way.
@@ -134,7 +152,7 @@ func (p *probe) onSent(seq uint16, size int, at time.Duration) {
 	if !p.any {
 		p.first, p.any = seq, true
 	}
-	if at-p.start >= p.length*3/5 && !p.tailed {
+	if float64(at-p.start) >= tailFrom*float64(p.length) && !p.tailed {
 		p.tail, p.tailed = seq, true
 	}
 	p.sent += size
@@ -168,7 +186,8 @@ func (e *Estimator) settleProbe(at time.Duration) {
 	offered := float64(p.sent) * 8 / p.length.Seconds()
 	rise := max(0, float64(p.after)-p.before-e.delay.noise)
 	length := float64(p.length / time.Microsecond)
-	result := offered * length / (length + rise)
+	// The least delay of the tail is that of its beginning: the queue went on growing.
+	result := offered * length / (length + rise/tailFrom)
 	// What the way loses anyway says nothing about the rate.
 	lost := max(0, 1-float64(p.acked)/float64(p.sent)-1.5*e.loss.recent-0.05)
 	result *= 1 - lost
@@ -178,13 +197,10 @@ func (e *Estimator) settleProbe(at time.Duration) {
 	p.active = false
 	p.quietUntil = at + time.Duration(rise)*time.Microsecond + 200*time.Millisecond
 	if result >= 0.9*min(p.target, offered) && result > e.rate {
-		p.pause = firstPause
-	} else {
-		p.pause = min(max(2*p.pause, firstPause), mostPause)
-	}
-	p.next = at + p.pause
-	if p.pause == firstPause && p.target < p.useful {
+		p.pause, p.won = firstPause, true
 		p.next = at + nextStep
+	} else {
+		p.lose(at)
 	}
 	if result > e.rate {
 		e.rate = min(result, p.target)
@@ -197,7 +213,17 @@ func (e *Estimator) settleProbe(at time.Duration) {
 func (e *Estimator) failProbe(at time.Duration) {
 	p := &e.probe
 	p.active = false
-	p.pause = min(max(2*p.pause, firstPause), mostPause)
+	p.lose(at)
+}
+
+// lose puts the next probe off.
+func (p *probe) lose(at time.Duration) {
+	most := mostPause
+	if p.narrowed != 0 && at-p.narrowed < lateFor {
+		most = latePause
+	}
+	p.won = false
+	p.pause = min(max(2*p.pause, firstPause), most)
 	p.next = at + p.pause
 }
 

@@ -169,7 +169,7 @@ func (r *Room) aimShort(now time.Duration) {
 
 const (
 	// After a picture has had to be made smaller it is not made larger for so
-	// long, and ever longer if that again does not last.
+	// long, and ever longer if it was made larger in vain.
 	holdFor  = 2 * time.Second
 	holdMost = 8 * time.Second
 	// A larger picture that lasted so long was right.
@@ -178,9 +178,10 @@ const (
 
 // hold keeps a stream from going up and down all the time. Room.mu guards it.
 type hold struct {
-	until  time.Duration
-	raised time.Duration
-	next   time.Duration // how long to hold
+	until   time.Duration
+	raised  time.Duration
+	lowered time.Duration
+	next    time.Duration // how long to hold
 }
 
 // note follows what is chosen for a stream.
@@ -192,11 +193,13 @@ func (h *hold) note(d layer.Demand, chosen int, paused bool, now time.Duration) 
 			h.raised = now
 		}
 	case chosen < d.Current && chosen < best:
-		if h.raised == 0 || now-h.raised > holdProof {
-			h.next = 0
+		switch {
+		case h.raised == 0 || now-h.raised > holdProof:
+			h.next = holdFor
+		case h.raised >= h.lowered: // another step down on the same way proves nothing more
+			h.next = min(max(2*h.next, holdFor), holdMost)
 		}
-		h.next = min(max(2*h.next, holdFor), holdMost)
-		h.until = now + h.next
+		h.lowered, h.until = now, now+h.next
 	}
 }
 

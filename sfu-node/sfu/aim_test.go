@@ -198,6 +198,12 @@ func TestHold(t *testing.T) {
 	if h.until != 28*time.Second {
 		t.Errorf("after one in vain held until %v", h.until)
 	}
+	h.note(d(0), 2, false, 25*time.Second)
+	h.note(d(2), 1, false, 26*time.Second)
+	h.note(d(1), 0, false, 27*time.Second)
+	if h.until != 35*time.Second {
+		t.Errorf("after two steps down held until %v", h.until)
+	}
 	h.note(d(0), 2, false, 30*time.Second)
 	h.note(d(2), 1, false, 50*time.Second)
 	if h.until != 52*time.Second {
