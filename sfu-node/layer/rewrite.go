@@ -28,6 +28,34 @@ type Output struct {
 	Frame uint16
 }
 
+// Shift is what a [Rewriter] adds to the numbers of the present source, sequence
+// numbers left out.
+type Shift struct {
+	timestamp uint32
+	picture   uint16
+	frame     uint16
+	tl0       uint8
+}
+
+// Shift returns what is added now.
+func (r *Rewriter) Shift() Shift {
+	return Shift{r.timestampDiff, r.pictureDiff, r.frameDiff, r.tl0Diff}
+}
+
+// Apply returns the numbers of a packet of the source that the shift is of, all but
+// its sequence number.
+func (s Shift) Apply(p Packet) Output {
+	out := Output{Timestamp: p.Timestamp + s.timestamp}
+	if p.Picture != nil {
+		out.PictureID = (p.Picture.PictureID + s.picture) & 0x7fff
+		out.TL0 = p.Picture.TL0 + s.tl0
+	}
+	if p.Described {
+		out.Frame = p.Frame + s.frame
+	}
+	return out
+}
+
 // skipMemory is how many left-out packets a rewriter remembers, so that packets
 // which come late from before them keep their numbers.
 const skipMemory = 32
@@ -149,14 +177,8 @@ func (r *Rewriter) Next(p Packet) (Output, bool) {
 		}
 		shift++
 	}
-	out := Output{Sequence: uint16(n + shift), Timestamp: p.Timestamp + r.timestampDiff}
-	if p.Picture != nil {
-		out.PictureID = (p.Picture.PictureID + r.pictureDiff) & 0x7fff
-		out.TL0 = p.Picture.TL0 + r.tl0Diff
-	}
-	if p.Described {
-		out.Frame = p.Frame + r.frameDiff
-	}
+	out := r.Shift().Apply(p)
+	out.Sequence = uint16(n + shift)
 	if n >= r.highest {
 		r.highest = n
 		r.sent = true

@@ -155,9 +155,9 @@ func TestRepetitionsArePaced(t *testing.T) {
 		u.take(raw(vp8In, seq, uint32(seq)*3000, payload), 0)
 	}
 	var first uint16
-	for _, q := range s.sent {
-		if q.from != nil && q.original == 0 {
-			first = q.out.Sequence
+	for _, q := range s.sent.packets {
+		if q.era > 0 && q.original == 0 {
+			first = q.sequence
 		}
 	}
 	nack := &rtcp.TransportLayerNack{MediaSSRC: 4711, Nacks: []rtcp.NackPair{{PacketID: first, LostPackets: 0xffff}, {PacketID: first + 17, LostPackets: 0xffff}}}

@@ -157,9 +157,9 @@ func checkRepeats(t *testing.T, c *net.UDPConn, o *seal.Opener, s *stream, bodie
 	}
 	b := s.peer.sfu.takeBatch()
 	last := uint16(0)
-	for _, q := range s.sent {
-		if q.from != nil && q.original == uint16(65530+len(bodies)-1-65536) {
-			last = q.out.Sequence
+	for _, q := range s.sent.packets {
+		if q.era > 0 && q.original == uint16(65530+len(bodies)-1-65536) {
+			last = q.sequence
 		}
 	}
 	s.repeat(last, b)

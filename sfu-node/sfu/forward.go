@@ -308,7 +308,7 @@ func (s *stream) admitAll(from *feed, packets []*packet, bound *binding, b *batc
 		}
 		q.csrc = s.pub.csrc
 		if bound.rtx != 0 {
-			s.remember(from, p, q.out, q.csrc)
+			s.sent.note(era{from, s.numbers.Shift(), q.csrc}, p, q.out.Sequence)
 		}
 		plan = append(plan, q)
 	}

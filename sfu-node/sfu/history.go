@@ -10,13 +10,15 @@ import (
 )
 
 const (
-	// historyLen is how many packets of a layer can be repeated: one to two
-	// seconds of camera.
-	historyLen = 512
-	// sentLen is how many packets of a receive stream can be named in asking: half
-	// a second of a large picture, several round trips. Each stream of each
-	// receiver keeps as many.
-	sentLen = 256
+	// historyLen is how many packets of a layer can be repeated: half a second of a
+	// large picture, several round trips.
+	historyLen = 256
+	// sentLen is how many packets of a receive stream can be named in asking. Each
+	// stream of each receiver keeps as many numbers.
+	sentLen = historyLen
+	// erasKept is how many of the last sources of a receive stream, layers of one
+	// publication included, its packets are remembered of.
+	erasKept = 8
 	// repeatAfter is how soon the same packet is not repeated again.
 	repeatAfter = 15 * time.Millisecond
 	// repeatMost is how often a packet is repeated: who has not got it by then
@@ -32,11 +34,12 @@ type history struct {
 }
 
 type kept struct {
-	sequence uint16
-	codec    codec
-	marker   bool
-	picture  layer.Descriptor
-	payload  []byte
+	sequence  uint16
+	timestamp uint32
+	codec     codec
+	marker    bool
+	picture   layer.Descriptor
+	payload   []byte
 	// dependency is AV1's descriptor; empty where there is none.
 	dependency []byte
 }
@@ -50,7 +53,7 @@ func (h *history) keep(packets []*packet) {
 	}
 	for _, p := range packets {
 		k := &h.slots[p.in.SequenceNumber%historyLen]
-		k.sequence, k.codec, k.marker, k.picture = p.in.SequenceNumber, p.codec, p.in.Marker, p.picture
+		k.sequence, k.timestamp, k.codec, k.marker, k.picture = p.in.SequenceNumber, p.in.Timestamp, p.codec, p.in.Marker, p.picture
 		k.payload = append(k.payload[:0], p.payload...)
 		k.dependency = append(k.dependency[:0], p.dependency...)
 	}
@@ -74,30 +77,82 @@ func (h *history) copyTo(b, d []byte, sequence uint16) (k kept, n int, ok bool) 
 	return k, n, true
 }
 
-// sentPacket is what a receive stream remembers of a packet: under which numbers
-// it left and where the rest of it is kept.
+// numbers are those under which a receiver gets the packet again.
+func (k *kept) numbers(shift layer.Shift) layer.Output {
+	p := layer.Packet{Timestamp: k.timestamp}
+	switch {
+	case k.codec == codecVP8 || k.codec == codecVP9:
+		p.Picture = &k.picture
+	case len(k.dependency) > 0:
+		p.Frame, p.Described = layer.FrameNumber(k.dependency), true
+	}
+	return shift.Apply(p)
+}
+
+// sent is what a receive stream remembers of what left on it. A packet takes eight
+// bytes: all else that it had follows from where it is kept and from its era.
+type sent struct {
+	packets []sentPacket // nil until something can be asked for again
+	start   uint16       // of the last picture that needs none before it
+	era     uint8        // the present one
+	eras    [erasKept]era
+}
+
+// era is the time in which a stream carries one layer of one publication.
+type era struct {
+	from  *feed // nil for one that never began
+	shift layer.Shift
+	csrc  uint32
+}
+
+// sentPacket is under which number a packet left, and of which it is.
 type sentPacket struct {
-	from     *feed
-	out      layer.Output
-	csrc     uint32
-	repeated uint32 // the millisecond in which it last was
+	sequence uint16
 	original uint16
+	repeated uint16 // the millisecond in which it last was
+	era      uint8
 	times    uint8
 }
 
-// remember notes a packet for being asked for again. The caller holds s.mu.
-func (s *stream) remember(from *feed, p *packet, out layer.Output, csrc uint32) {
-	if s.sent == nil {
-		s.sent = make([]sentPacket, sentLen)
-		s.start = out.Sequence
+// note remembers a packet for being asked for again.
+func (s *sent) note(of era, p *packet, sequence uint16) {
+	if s.packets == nil {
+		s.packets = make([]sentPacket, sentLen)
+		s.start = sequence
 	}
-	switch ahead := int16(out.Sequence - s.start); {
+	if s.eras[s.era%erasKept] != of {
+		s.era++
+		s.eras[s.era%erasKept] = of
+	}
+	switch ahead := int16(sequence - s.start); {
 	case p.key && ahead > 0:
-		s.start = out.Sequence
+		s.start = sequence
 	case ahead > 2*sentLen:
-		s.start = out.Sequence - sentLen // what is before it is forgotten anyway
+		s.start = sequence - sentLen // what is before it is forgotten anyway
 	}
-	s.sent[out.Sequence%sentLen] = sentPacket{from: from, original: p.in.SequenceNumber, out: out, csrc: csrc}
+	s.packets[sequence%sentLen] = sentPacket{sequence: sequence, original: p.in.SequenceNumber, era: s.era}
+}
+
+// again returns the packet that left under a number, and its era, if it may be
+// repeated now, and notes that it is.
+func (s *sent) again(sequence uint16, now time.Duration) (q sentPacket, of era, ok bool) {
+	ms := uint16(now / time.Millisecond)
+	if s.packets == nil {
+		return q, of, false
+	}
+	at := &s.packets[sequence%sentLen]
+	of = s.eras[at.era%erasKept]
+	switch {
+	case at.sequence != sequence || int16(sequence-s.start) < 0:
+		return q, of, false
+	case of.from == nil || s.era-at.era >= erasKept:
+		return q, of, false
+	case at.times == repeatMost || at.times > 0 && ms-at.repeated < uint16(repeatAfter/time.Millisecond):
+		return q, of, false
+	}
+	at.repeated = ms
+	at.times++
+	return *at, of, true
 }
 
 // repeat sends a packet again on the stream's retransmission SSRC (RFC 4588,
@@ -109,20 +164,12 @@ func (s *stream) repeat(sequence uint16, b *batch) {
 		return
 	}
 	now := s.peer.sfu.now()
-	ms := uint32(now / time.Millisecond)
 	s.mu.Lock()
-	if s.sent == nil {
+	again, of, ok := s.sent.again(sequence, now)
+	if !ok {
 		s.mu.Unlock()
 		return
 	}
-	q := &s.sent[sequence%sentLen]
-	if q.from == nil || q.out.Sequence != sequence || int16(sequence-s.start) < 0 || q.times == repeatMost || q.times > 0 && ms-q.repeated < uint32(repeatAfter/time.Millisecond) {
-		s.mu.Unlock()
-		return
-	}
-	q.repeated = ms
-	q.times++
-	again := *q
 	s.rtx++
 	number := s.rtx
 	s.mu.Unlock()
@@ -139,22 +186,22 @@ func (s *stream) repeat(sequence uint16, b *batch) {
 	at := b.buf[start:]
 	var described [layer.MaxDependency]byte
 	head := bound.header()
-	k, n, ok := again.from.history.copyTo(at[head+original:head+original+mtu], described[:], again.original)
+	k, n, ok := of.from.history.copyTo(at[head+original:head+original+mtu], described[:], again.original)
 	if !ok || bound.rtxPts[k.codec] == 0 {
 		return
 	}
-	repeat := *bound
+	repeat, out := *bound, k.numbers(of.shift)
 	repeat.ssrc = bound.rtx
-	e.writeHeader(at, &repeat, number, again.out.Timestamp, bound.rtxPts[k.codec], k.marker, again.csrc)
+	e.writeHeader(at, &repeat, number, out.Timestamp, bound.rtxPts[k.codec], k.marker, of.csrc)
 	if bound.dependency != 0 && len(k.dependency) > 0 {
 		plain := head
 		head += bound.described(len(k.dependency))
 		copy(at[head+original:], at[plain+original:plain+original+n])
-		e.describe(at, head, &repeat, k.dependency, again.out.Frame)
+		e.describe(at, head, &repeat, k.dependency, out.Frame)
 	}
 	binary.BigEndian.PutUint16(at[head:], sequence)
 	if k.codec == codecVP8 || k.codec == codecVP9 {
-		k.picture.Write(at[head+original:head+original+n], again.out.PictureID, again.out.TL0)
+		k.picture.Write(at[head+original:head+original+n], out.PictureID, out.TL0)
 	}
 	e.finish(&repeat, at, head, head+original+n, e.sealer.Stream(bound.rtx), b, now)
 	if b.used > start {

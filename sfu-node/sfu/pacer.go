@@ -29,7 +29,7 @@ const (
 
 // pacer holds back what may wait. Its egress's lock guards it.
 type pacer struct {
-	waiting [pacedQueue]repetition
+	waiting []repetition // nil until something waits
 	first   int
 	n       int
 	credit  float64 // bytes; what is sent may overdraw it
@@ -63,6 +63,9 @@ func (q *pacer) spend(bytes int) { q.credit -= float64(bytes) }
 
 // push reports false when there is no place.
 func (q *pacer) push(r repetition) bool {
+	if q.waiting == nil {
+		q.waiting = make([]repetition, pacedQueue)
+	}
 	if q.n == len(q.waiting) {
 		return false
 	}

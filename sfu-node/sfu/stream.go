@@ -48,9 +48,8 @@ type stream struct {
 	octets  uint32
 	fresh   bool // something was sent since the last report
 	rtx     uint16
-	start   uint16 // of the last picture that needs none before it
 	held    hold
-	sent    []sentPacket // nil until something can be asked for again
+	sent    sent
 
 	// received is the highest number that the receiver has reported; the intake's
 	// lock guards it.

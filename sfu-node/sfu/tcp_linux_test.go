@@ -226,9 +226,9 @@ func TestNoNonceTwiceOnTwoWays(t *testing.T) {
 			sent := len(b.up[0].frame([]int{1000, 1001, 300}, &seq, uint16(n+1), time.Duration(n)*400*time.Millisecond))
 			again := s.peer.sfu.takeBatch()
 			before := b.sfu.count.Repeated.Load()
-			for _, q := range s.sent { // of this way and the one before
-				if q.from != nil && n%10%4 == 2 {
-					s.repeat(q.out.Sequence, again)
+			for _, q := range s.sent.packets { // of this way and the one before
+				if q.era > 0 && n%10%4 == 2 {
+					s.repeat(q.sequence, again)
 				}
 			}
 			again.release()
