@@ -13,8 +13,8 @@
 // found out by short probes, which cost at most 2 % of what is sent (or 12 kbit/s).
 //
 // The package is pure: time comes in as an argument, on any clock that only goes
-// forward. An Estimator is not safe for concurrent use. None of its methods
-// allocates.
+// forward. An Estimator is not safe for concurrent use. Its methods allocate only
+// when more packets are under way than ever before.
 package bandwidth
 
 import "time"
@@ -57,9 +57,9 @@ const (
 
 // Estimator is what is known of the way to one receiver.
 type Estimator struct {
-	history [historySize]flight
-	last    uint16 // the sequence number sent last
-	any     bool   // something was sent
+	history []flight // a power of two of them
+	last    uint16   // the sequence number sent last
+	any     bool     // something was sent
 
 	rate     float64 // the estimate
 	began    time.Duration
@@ -94,7 +94,7 @@ const mostStart = 8_000_000
 // New makes an estimator. known is what the way was found to carry shortly before,
 // from elsewhere, or 0: a fifth less of it is believed until the first feedback.
 func New(known int64) *Estimator {
-	e := &Estimator{rate: StartRate}
+	e := &Estimator{rate: StartRate, history: make([]flight, firstHistory)}
 	if known > 0 {
 		e.rate = float64(max(LeastRate, min(known/5*4, mostStart)))
 	}
@@ -106,7 +106,7 @@ func New(known int64) *Estimator {
 // OnSent notes a packet as it is sent: its transport-wide sequence number, and its
 // size in bytes as the network counts it. Numbers must grow by one.
 func (e *Estimator) OnSent(seq uint16, size int, at time.Duration) {
-	e.history[seq%historySize] = flight{at: micros(at), size: uint16(min(size, maxSize)) | inFlight, seq: seq}
+	*e.keep(seq, at) = flight{at: micros(at), size: uint16(min(size, maxSize)) | inFlight, seq: seq}
 	e.last, e.any = seq, true
 	if e.unheard <= e.reported {
 		e.unheard = at
@@ -148,7 +148,7 @@ func (e *Estimator) OnFeedback(packet []byte, at time.Duration) bool {
 // take notes what became of one packet. It returns the delay signal when the
 // packet completes a slot.
 func (e *Estimator) take(seq uint16, received bool, clock int64, at time.Duration) signal {
-	h := &e.history[seq%historySize]
+	h := e.slot(seq)
 	if h.seq != seq || h.size&stateMask == 0 || int16(e.last-seq) < 0 {
 		return steady
 	}

@@ -6,8 +6,10 @@ import (
 )
 
 const (
-	// historySize packets are remembered: more than a second at 1,500 a second.
-	historySize = 2048
+	// mostHistory packets are remembered at most: more than a second at 1,500 a
+	// second; and firstHistory at first.
+	mostHistory  = 2048
+	firstHistory = 128
 
 	// A flight's size has its state in the upper two bits.
 	maxSize      = 1<<14 - 1
@@ -25,6 +27,27 @@ type flight struct {
 }
 
 func micros(at time.Duration) uint32 { return uint32(at / time.Microsecond) }
+
+// slot is where a packet is remembered.
+func (e *Estimator) slot(seq uint16) *flight { return &e.history[int(seq)&(len(e.history)-1)] }
+
+// keep makes room to remember a packet: more of it while the receiver has not yet
+// spoken of the one whose place this would take.
+func (e *Estimator) keep(seq uint16, at time.Duration) *flight {
+	f := e.slot(seq)
+	young := micros(at)-f.at < uint32(second/time.Microsecond)
+	if f.size&stateMask != inFlight || !young || len(e.history) == mostHistory {
+		return f
+	}
+	before := e.history
+	e.history = make([]flight, 2*len(before))
+	for _, f := range before {
+		if f.size != 0 {
+			*e.slot(f.seq) = f
+		}
+	}
+	return e.slot(seq)
+}
 
 const (
 	// referenceMicros is the unit of a feedback's reference time, deltaMicros that

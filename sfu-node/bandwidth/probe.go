@@ -176,7 +176,7 @@ func (e *Estimator) settleProbe(at time.Duration) {
 	if !p.active || at-p.start < p.length || !p.any {
 		return
 	}
-	if h := e.history[p.lastSeq%historySize]; h.seq == p.lastSeq && h.size&stateMask == inFlight {
+	if h := e.slot(p.lastSeq); h.seq == p.lastSeq && h.size&stateMask == inFlight {
 		return
 	}
 	if !p.afterKnown || p.sent == 0 {
