@@ -22,8 +22,7 @@ const (
 	floodBurst = 100
 )
 
-// control is the data channel of one peer. Sending never blocks: messages wait
-// in a queue that one goroutine empties.
+// control is the data channel of one peer. Sending never blocks.
 type control struct {
 	*mailbox
 	opening sync.Once
@@ -44,7 +43,10 @@ func newControl(p *Peer, dc *webrtc.DataChannel) *control {
 func (c *control) onOpen() {
 	c.opening.Do(func() {
 		c.peer.open.Store(true)
-		go c.write()
+		if !spareSessions(c.peer.pc.SCTP().Transport()) {
+			c.peer.sfu.log.Debug("the WebRTC stack keeps sessions that nobody uses", "key", c.peer.seat.key)
+		}
+		c.begin()
 		c.peer.room.join(c.peer)
 	})
 }

@@ -72,7 +72,7 @@ func (p *Peer) prepareData() error {
 		budget: dataBudget{messages: events.DataPerSecond * events.DataBurst, bytes: events.DataBytes * events.DataBurst}}
 	p.data = d
 	reliable.OnOpen(func() {
-		go d.reliable.write()
+		d.reliable.begin()
 		hear(p, reliable, func(raw []byte, _ bool) { d.take(raw, false) }, func() {})
 	})
 	lossy.OnOpen(func() { hear(p, lossy, func(raw []byte, _ bool) { d.take(raw, true) }, func() {}) })

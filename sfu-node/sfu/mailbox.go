@@ -12,21 +12,33 @@ const (
 	drainEvery  = 5 * time.Millisecond
 )
 
-// mailbox is what waits to be sent on a data channel. Putting never blocks; one
-// goroutine, write, empties it.
+// mailbox is what waits to be sent on a data channel. Putting never blocks: a
+// goroutine empties it, which is there while there is something to send.
 type mailbox struct {
 	peer  *Peer
 	dc    *webrtc.DataChannel
 	ahead int // bytes handed to SCTP at a time
-	wake  chan struct{}
 
-	mu    sync.Mutex
-	queue [][]byte
-	bytes int
+	mu      sync.Mutex
+	queue   [][]byte
+	bytes   int
+	open    bool
+	writing bool // the goroutine is there
+	failed  bool // the channel takes no more
 }
 
 func newMailbox(p *Peer, dc *webrtc.DataChannel, ahead int) *mailbox {
-	return &mailbox{peer: p, dc: dc, ahead: ahead, wake: make(chan struct{}, 1)}
+	return &mailbox{peer: p, dc: dc, ahead: ahead}
+}
+
+// begin sends from now on what is put: the channel has opened.
+func (m *mailbox) begin() {
+	m.dc.SetBufferedAmountLowThreshold(uint64(m.ahead / 2))
+	m.dc.OnBufferedAmountLow(m.write)
+	m.mu.Lock()
+	m.open = true
+	m.mu.Unlock()
+	m.write()
 }
 
 // put queues an encoded message, which must not be changed afterwards, and
@@ -37,10 +49,7 @@ func (m *mailbox) put(raw []byte) int {
 	m.bytes += len(raw)
 	waiting := m.bytes
 	m.mu.Unlock()
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
+	m.write()
 	return waiting
 }
 
@@ -51,52 +60,53 @@ func (m *mailbox) waiting() int {
 	return m.bytes
 }
 
-// write empties the queue until the connection ends.
+// write makes the queue be emptied as far as SCTP takes it.
 func (m *mailbox) write() {
-	room := make(chan struct{}, 1)
-	m.dc.SetBufferedAmountLowThreshold(uint64(m.ahead / 2))
-	m.dc.OnBufferedAmountLow(func() {
-		select {
-		case room <- struct{}{}:
-		default:
-		}
-	})
-	for {
-		select {
-		case <-m.peer.done:
-			return
-		case <-m.wake:
-		case <-room:
-		}
-		for m.dc.BufferedAmount() < uint64(m.ahead) {
-			raw := m.next()
-			if raw == nil {
-				break
-			}
-			if err := m.dc.SendText(string(raw)); err != nil {
-				m.peer.sfu.log.Debug("data channel does not send", "key", m.peer.seat.key, "error", err)
-				return
-			}
-			m.sent(len(raw))
-		}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.open && !m.writing && !m.failed && m.takes() {
+		m.writing = true
+		go m.empty()
 	}
 }
 
-func (m *mailbox) sent(n int) {
-	m.mu.Lock()
-	m.bytes -= n
-	m.mu.Unlock()
+// takes reports whether something is to be sent and may be. The caller holds m.mu.
+func (m *mailbox) takes() bool {
+	return len(m.queue) > 0 && m.dc.BufferedAmount() < uint64(m.ahead)
 }
 
-func (m *mailbox) next() []byte {
+func (m *mailbox) empty() {
+	for sent := 0; ; {
+		raw := m.next(sent)
+		if raw == nil {
+			return
+		}
+		if err := m.dc.SendText(string(raw)); err != nil {
+			m.peer.sfu.log.Debug("data channel does not send", "key", m.peer.seat.key, "error", err)
+			m.mu.Lock()
+			m.writing, m.failed = false, true
+			m.mu.Unlock()
+			return
+		}
+		sent = len(raw)
+	}
+}
+
+// next counts so many bytes as sent and takes what is to be sent next. With nil
+// nobody writes any more.
+func (m *mailbox) next(sent int) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.queue) == 0 {
+	m.bytes -= sent
+	if !m.takes() {
+		m.writing = false
 		return nil
 	}
 	raw := m.queue[0]
 	m.queue[0] = nil
-	m.queue = m.queue[1:]
+	if m.queue = m.queue[1:]; len(m.queue) == 0 {
+		m.queue = nil
+	}
 	return raw
 }
 
