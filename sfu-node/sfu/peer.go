@@ -1,6 +1,7 @@
 package sfu
 
 import (
+	"crypto/sha256"
 	"math/rand/v2"
 	"net/netip"
 	"sync"
@@ -27,7 +28,7 @@ type Peer struct {
 	// before is the connection that this one takes the place of and that is kept
 	// until then; guarded by SFU.mu.
 	before *Peer
-	offer  string
+	offer  [sha256.Size]byte // a hash of it
 	answer string
 	media  events.Media
 
@@ -97,7 +98,7 @@ func newPeer(s *SFU, o events.Offer) *Peer {
 	return &Peer{
 		sfu: s, seat: seat{o.Room, o.Person.Key},
 		person: o.Person, profile: o.Profile, session: o.Session, from: o.From, revision: o.Revision,
-		offer: o.Offer, media: o.Media,
+		offer: sha256.Sum256([]byte(o.Offer)), media: o.Media,
 		sources: map[string]events.Source{}, pubs: map[events.Source]*publication{},
 		egress: egress{watch: bandwidth.New(o.ReceiveKbps * 1000)},
 		kick:   make(chan struct{}, 1), nudge: make(chan struct{}, 1), done: make(chan struct{}), ssrc: rand.Uint32(),

@@ -14,6 +14,7 @@ package sfu
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -201,7 +202,7 @@ func (s *SFU) Join(ctx context.Context, o events.Offer, refuse *events.Error) (s
 		switch {
 		case revision > o.Revision:
 			return "", ErrStale
-		case revision == o.Revision && (old.offer == o.Offer || old.isOpen()):
+		case revision == o.Revision && (old.offer == sha256.Sum256([]byte(o.Offer)) || old.isOpen()):
 			return old.answer, nil
 		}
 	}
