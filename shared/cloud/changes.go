@@ -98,11 +98,8 @@ func one(w write) ([]write, error) { return []write{w}, nil }
 // an existing item has, because DynamoDB would create the item otherwise.
 func writesOf(c control.Change) ([]write, error) {
 	switch c := c.(type) {
-	case control.PutRoom:
-		i, err := encodeRoom(c.Room)
-		return put(i, err, attrRevision, c.If, num(c.If))
-	case control.DeleteRoom:
-		return one(write{key: roomKey(c.Name), cond: "#r = :r", values: item{":r": num(c.If)}})
+	case control.PutRoom, control.DeleteRoom, control.PutTree, control.DeleteTree:
+		return roomWrites(c)
 	case control.PutParticipant:
 		i, err := encodeParticipant(c.Participant)
 		return put(i, err, attrRevision, c.If, num(c.If))
@@ -151,6 +148,30 @@ func writesOf(c control.Change) ([]write, error) {
 	}
 	return nodeWrites(c)
 }
+
+// roomWrites translates a change of a room, a section or a tree.
+func roomWrites(c control.Change) ([]write, error) {
+	switch c := c.(type) {
+	case control.PutRoom:
+		i, err := encodeRoom(c.Room)
+		w := write{key: roomKey(c.Room.Name, c.Room.Section), item: i, cond: "attribute_not_exists(#pk)"}
+		if c.If != 0 {
+			w.cond, w.values = atRevision, item{":r": num(c.If)}
+		}
+		return []write{w}, err
+	case control.DeleteRoom:
+		return one(write{key: roomKey(c.Name, c.Section), cond: atRevision, values: item{":r": num(c.If)}})
+	case control.PutTree:
+		i, err := encodeTree(c.Tree)
+		return put(i, err, attrVersion, c.If, num(c.If))
+	case control.DeleteTree:
+		return one(write{key: treeKey(c.Room), cond: "#v = :v", values: item{":v": num(c.If)}})
+	}
+	return nil, fmt.Errorf("unknown change %T", c)
+}
+
+// atRevision is the condition that a room has a revision, be it packed or not.
+const atRevision = "#v = :r OR #r = :r"
 
 // onNode is the condition that a block is on a node in one of its lives. The
 // generation alone does not say so: blocks move, and most nodes are in their first

@@ -68,7 +68,7 @@ func (m *Meter) Find(ctx context.Context, q step.Query) (step.Items, error) {
 	switch q.(type) {
 	case step.Waiting, step.Demand, step.Reservations:
 		step.UsageOf(ctx).Add(began(all), 0)
-	case step.Records:
+	case step.Records, step.NodeOf:
 		step.UsageOf(ctx).Add(began(all)/2, 0)
 	default:
 		step.UsageOf(ctx).Add(began(entries)/2, 0)
@@ -173,6 +173,9 @@ func images(items step.Items) (map[itemKey]item, error) {
 	for _, r := range items.Rooms {
 		add(encodeRoom(r))
 	}
+	for _, t := range items.Trees {
+		add(encodeTree(t))
+	}
 	for _, b := range items.Blocks {
 		add(encodeBlock(b))
 	}
@@ -210,6 +213,11 @@ func keyOf(k itemKey) step.Key {
 	switch kindOf(k) {
 	case "ROOM":
 		return step.RoomKey{Room: room.Name(name)}
+	case "SECTION":
+		section, _ := strconv.Atoi(name[cut+1:])
+		return step.RoomKey{Room: room.Name(name[:cut]), Section: section}
+	case "TREE":
+		return step.TreeKey{Room: room.Name(name)}
 	case "BLOCK":
 		index, _ := strconv.Atoi(name[cut+1:])
 		return step.BlockKey{Room: room.Name(name[:cut]), Index: index}

@@ -81,7 +81,7 @@ func TestUnits(t *testing.T) {
 		}
 	}
 	big := r
-	for range 60 {
+	for range 900 {
 		big = big.WithBlock(room.BlockRef{Index: big.NextBlock, Node: node.ID, Generation: 1, Seats: 4, Role: room.Publisher})
 	}
 	if err := meter.Commit(t.Context(), []control.Change{control.PutRoom{Room: big, If: r.Revision}}); err != nil {

@@ -23,6 +23,8 @@ import (
 //
 //	item         pk                 sk          by          in      ak
 //	ROOM         ROOM#room          ROOM        ROOMS
+//	SECTION      SECTION#room#index SECTION
+//	TREE         TREE#room          TREE
 //	BLOCK        BLOCK#room#index   BLOCK       NODE#node
 //	PART         PART#room#key      PART
 //	NODE         NODE#node          NODE        NODES       region  available kbps
@@ -47,6 +49,8 @@ const (
 
 	attrGeneration = "g"
 	attrRevision   = "r"
+	attrPacked     = "p" // a directory, see [room.Room.Pack]
+	attrVersion    = "v" // the revision of what has one
 	attrSession    = "s"
 	attrState      = "st"
 	attrAvailKbps  = "ak"
@@ -108,7 +112,14 @@ func (k itemKey) attributes() map[string]types.AttributeValue {
 	return map[string]types.AttributeValue{attrPK: str(k.pk), attrSK: str(k.sk)}
 }
 
-func roomKey(r room.Name) itemKey { return itemKey{"ROOM#" + string(r), "ROOM"} }
+func roomKey(r room.Name, section int) itemKey {
+	if section > 0 {
+		return itemKey{fmt.Sprintf("SECTION#%s#%d", r, section), "SECTION"}
+	}
+	return itemKey{"ROOM#" + string(r), "ROOM"}
+}
+
+func treeKey(r room.Name) itemKey { return itemKey{"TREE#" + string(r), "TREE"} }
 
 func blockKey(r room.Name, index int) itemKey {
 	return itemKey{fmt.Sprintf("BLOCK#%s#%d", r, index), "BLOCK"}
@@ -146,7 +157,9 @@ func recordKey(region, id string) itemKey { return itemKey{"RECORD#" + region, i
 func keysOf(k step.Key) []itemKey {
 	switch k := k.(type) {
 	case step.RoomKey:
-		return []itemKey{roomKey(k.Room)}
+		return []itemKey{roomKey(k.Room, k.Section)}
+	case step.TreeKey:
+		return []itemKey{treeKey(k.Room)}
 	case step.BlockKey:
 		return []itemKey{blockKey(k.Room, k.Index)}
 	case step.ParticipantKey:

@@ -83,6 +83,8 @@ func (s *Store) Find(ctx context.Context, q step.Query) (step.Items, error) {
 		return s.byIndex(ctx, byNodes)
 	case step.BlocksOf:
 		return s.byIndex(ctx, byNode(q.Node))
+	case step.NodeOf:
+		return s.nodeOf(ctx, q)
 	case step.AllRooms:
 		return s.byIndex(ctx, byRooms)
 	case step.Waiting:
@@ -173,6 +175,26 @@ func (s *Store) partition(ctx context.Context, pk string) (step.Items, error) {
 		return step.Items{}, fmt.Errorf("read %s: %w", pk, err)
 	}
 	return collect(items)
+}
+
+// nodeOf reads a node and its heartbeat as what they are, one partition: a query
+// costs by the sum of what it finds.
+func (s *Store) nodeOf(ctx context.Context, q step.NodeOf) (step.Items, error) {
+	r, err := s.db.Query(ctx, &dynamodb.QueryInput{
+		TableName:                 &s.table,
+		KeyConditionExpression:    aws.String("#pk = :pk"),
+		ExpressionAttributeNames:  map[string]string{"#pk": attrPK},
+		ExpressionAttributeValues: item{":pk": str(nodeKey(q.Node).pk)},
+	})
+	if err != nil {
+		return step.Items{}, fmt.Errorf("read a node: %w", storeError(err))
+	}
+	size := 0
+	for _, i := range r.Items {
+		size += itemSize(i)
+	}
+	step.UsageOf(ctx).Add(began(size)/2, 0)
+	return collect(r.Items)
 }
 
 // records reads the newest records of a region.

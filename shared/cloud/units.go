@@ -17,6 +17,8 @@ func size(v types.AttributeValue) int {
 		return len(v.Value)
 	case *types.AttributeValueMemberN:
 		return (len(strings.TrimLeft(v.Value, "-"))+1)/2 + 1
+	case *types.AttributeValueMemberB:
+		return len(v.Value)
 	case *types.AttributeValueMemberBOOL:
 		return 1
 	case *types.AttributeValueMemberM:

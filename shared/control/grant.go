@@ -300,7 +300,7 @@ func (s Seating) without(was, next room.Room, loads map[room.NodeID]room.Load, n
 	joined := slices.ContainsFunc(was.Nodes, func(n room.NodeRef) bool { return n.Feeder != "" })
 	next, changes := s.balance(was, next, loads, "", joined, now)
 	if len(next.Blocks) == 0 && was.KeepUntil.IsZero() {
-		return append(changes, DeleteRoom{was.Name, was.Revision})
+		return append(changes, DeleteRoom{Name: was.Name, If: was.Revision})
 	}
 	return append(changes, PutRoom{next, was.Revision})
 }

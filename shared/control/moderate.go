@@ -269,7 +269,7 @@ func EndRoom(s Ending, name room.Name) (Plan, error) {
 	if r := s.Room; r != nil {
 		switch {
 		case len(r.Blocks) == 0:
-			plan.Commits = append(plan.Commits, One(DeleteRoom{r.Name, r.Revision}))
+			plan.Commits = append(plan.Commits, One(DeleteRoom{Name: r.Name, If: r.Revision}))
 		case !r.KeepUntil.IsZero():
 			next := r.Clone()
 			next.KeepUntil = time.Time{}

@@ -103,14 +103,27 @@ const RingEvery = time.Second
 type Change interface{ change() }
 
 type (
-	// PutRoom stores a room if the stored revision is If (0: no room).
+	// PutRoom stores a room, or one of its sections, if the stored revision is If (0:
+	// there is none). The tree of a room that is apart is not a part of it.
 	PutRoom struct {
 		Room room.Room
 		If   int64
 	}
-	// DeleteRoom removes a room if its revision is If.
+	// DeleteRoom removes a room, or one of its sections, if its revision is If.
 	DeleteRoom struct {
-		Name room.Name
+		Name    room.Name
+		If      int64
+		Section int
+	}
+	// PutTree stores the tree of a room that is apart if the stored epoch is If (0: no
+	// tree).
+	PutTree struct {
+		Tree room.Tree
+		If   int64
+	}
+	// DeleteTree removes a tree if its epoch is If.
+	DeleteTree struct {
+		Room room.Name
 		If   int64
 	}
 	// PutParticipant stores a participant if the stored revision is If (0: no
@@ -320,6 +333,8 @@ type (
 
 func (PutRoom) change()           {}
 func (DeleteRoom) change()        {}
+func (PutTree) change()           {}
+func (DeleteTree) change()        {}
 func (PutParticipant) change()    {}
 func (DeleteParticipant) change() {}
 func (PutBlock) change()          {}

@@ -225,6 +225,8 @@ func (a Audience) directory(r room.Room, nodes []hallNode) (int, error) {
 		add(i, n.pubs, room.Publisher)
 		add(i, n.viewers, room.Viewer)
 	}
+	directory := r.Pack()
+	r.Blocks, r.Nodes = nil, nil
 	doc, err := json.Marshal(r)
-	return len(doc), err
+	return len(directory) + len(doc), err
 }

@@ -111,7 +111,10 @@ func (t *tree) leaf(above int, orphans []int) int {
 			need++
 		}
 		left := t.left[i]
-		if t.nodes[i].Feeder != "" {
+		if f, fed := t.at[t.nodes[i].Feeder]; fed {
+			if t.left[f] < 0 {
+				continue // which was not looked at
+			}
 			left++ // it leaves its feeder
 		}
 		if i == above || t.children[i] > 0 || left < need {

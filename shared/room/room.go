@@ -146,6 +146,12 @@ type Room struct {
 	// in a later room of the same name either: they begin at the time too.
 	NextBlock int
 	Blocks    []BlockRef
+	// Section is which of the room's sections this is; the first is the room itself.
+	// Sections lists all in the first, once there are several: then Apart says so in
+	// each of them, and that Nodes and Epoch are stored by themselves.
+	Section  int          `json:",omitempty"`
+	Sections []SectionRef `json:",omitempty"`
+	Apart    bool         `json:",omitempty"`
 	// Losses and Suspects are those of a moment ago; older ones go with the next.
 	Losses   []Loss    `json:",omitempty"`
 	Suspects []Suspect `json:",omitempty"`
@@ -174,6 +180,7 @@ func (r Room) Clone() Room {
 	r.Losses = append([]Loss(nil), r.Losses...)
 	r.Suspects = append([]Suspect(nil), r.Suspects...)
 	r.Nodes = append([]NodeRef(nil), r.Nodes...)
+	r.Sections = append([]SectionRef(nil), r.Sections...)
 	r.Tell = append([]NodeID(nil), r.Tell...)
 	r.Profile.VideoCodecs = append([]string(nil), r.Profile.VideoCodecs...)
 	return r

@@ -18,6 +18,8 @@ type NodeRef struct {
 	// Since is the room's epoch at which the node's pipes last changed, and so that
 	// of what it was told of them; 0 if it never had any.
 	Since int64 `json:",omitempty"`
+	// Section is the section of the room that the node belongs to.
+	Section int `json:",omitempty"`
 }
 
 // Fanout bounds how many nodes one node feeds for one room. Up to nine nodes are
@@ -25,7 +27,8 @@ type NodeRef struct {
 const Fanout = 8
 
 // Spare returns how many further pipes of a room a node can take, on top of
-// those it has; 0 where it must not take any.
+// those it has; 0 where it must not take any, and less for one that was not looked
+// at, whose pipes must stay.
 type Spare func(NodeID) int
 
 // Neighbours returns the nodes that a node is joined to by a pipe.
@@ -66,7 +69,8 @@ func (r Room) Pipes(id NodeID) int {
 
 // Settled returns the room with its nodes brought in step with its blocks: nodes
 // without a block, or in another life, are gone, new ones are joined to the
-// others, and those whose feeder has gone are joined to another one. The epoch
+// others, and those whose feeder has gone are joined to another one. Nodes of other
+// sections are as they were, but for that. The epoch
 // grows if anything changed, also over the end of a room and a later one of the
 // same name.
 func (r Room) Settled(spare Spare, now time.Time) Room {
@@ -84,7 +88,7 @@ func (r Room) Settled(spare Spare, now time.Time) Room {
 	t := &tree{at: map[NodeID]int{}}
 	var gone []NodeRef
 	for _, n := range before {
-		if on[n.Node] == 0 || on[n.Node] != n.Generation {
+		if n.Section == r.Section && (on[n.Node] == 0 || on[n.Node] != n.Generation) {
 			gone = append(gone, n)
 			continue
 		}
@@ -92,7 +96,7 @@ func (r Room) Settled(spare Spare, now time.Time) Room {
 	}
 	for _, id := range order {
 		if _, known := t.at[id]; !known {
-			t.add(NodeRef{Node: id, Generation: on[id]}, spare(id))
+			t.add(NodeRef{Node: id, Generation: on[id], Section: r.Section}, spare(id))
 		}
 	}
 	t.settle(gone)

@@ -18,7 +18,7 @@ type Wish struct {
 
 // Bounds of what a room may be: beyond them numbers are mistakes.
 const (
-	maxParticipants = 1_000_000
+	maxParticipants = 5_000_000
 	maxKbps         = 1_000_000
 )
 

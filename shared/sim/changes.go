@@ -14,10 +14,13 @@ import (
 func (s *Store) holds(c control.Change) bool {
 	switch c := c.(type) {
 	case control.PutRoom:
-		return s.rooms[c.Room.Name].Revision == c.If
+		return s.section(c.Room.Name, c.Room.Section).Revision == c.If
 	case control.DeleteRoom:
-		r, ok := s.rooms[c.Name]
-		return ok && r.Revision == c.If
+		return c.If > 0 && s.section(c.Name, c.Section).Revision == c.If
+	case control.PutTree:
+		return s.trees[c.Tree.Room].Epoch == c.If
+	case control.DeleteTree:
+		return c.If > 0 && s.trees[c.Room].Epoch == c.If
 	case control.PutParticipant:
 		return s.participants[step.ParticipantKey{Room: c.Participant.Room, Key: c.Participant.Key}].Revision == c.If
 	case control.DeleteParticipant:
@@ -46,6 +49,14 @@ func (s *Store) holds(c control.Change) bool {
 	default:
 		return s.holdsOnBlock(c)
 	}
+}
+
+// section is a room, or one of its further sections.
+func (s *Store) section(name room.Name, section int) room.Room {
+	if section > 0 {
+		return s.sections[step.RoomKey{Room: name, Section: section}]
+	}
+	return s.rooms[name]
 }
 
 func (s *Store) holdsOnBlock(c control.Change) bool {
@@ -133,11 +144,22 @@ func (s *Store) holdsOnNode(c control.Change) bool {
 func (s *Store) apply(c control.Change) {
 	switch c := c.(type) {
 	case control.PutRoom:
-		r := c.Room.Clone()
-		r.Tell = nil
-		s.rooms[c.Room.Name] = r
+		r := c.Room.Clone().Stored()
+		if r.Section > 0 {
+			s.sections[step.RoomKey{Room: r.Name, Section: r.Section}] = r
+		} else {
+			s.rooms[r.Name] = r
+		}
 	case control.DeleteRoom:
-		delete(s.rooms, c.Name)
+		if c.Section > 0 {
+			delete(s.sections, step.RoomKey{Room: c.Name, Section: c.Section})
+		} else {
+			delete(s.rooms, c.Name)
+		}
+	case control.PutTree:
+		s.trees[c.Tree.Room] = c.Tree.Clone()
+	case control.DeleteTree:
+		delete(s.trees, c.Room)
 	case control.PutParticipant:
 		s.participants[step.ParticipantKey{Room: c.Participant.Room, Key: c.Participant.Key}] = c.Participant
 	case control.DeleteParticipant:

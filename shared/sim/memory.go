@@ -22,6 +22,8 @@ import (
 type Store struct {
 	mu           sync.Mutex
 	rooms        map[room.Name]room.Room
+	sections     map[step.RoomKey]room.Room
+	trees        map[room.Name]room.Tree
 	blocks       map[step.BlockKey]fleet.Block
 	participants map[step.ParticipantKey]room.Participant
 	nodes        map[room.NodeID]fleet.Node
@@ -41,6 +43,8 @@ var _ step.Store = (*Store)(nil)
 func NewStore() *Store {
 	return &Store{
 		rooms:        map[room.Name]room.Room{},
+		sections:     map[step.RoomKey]room.Room{},
+		trees:        map[room.Name]room.Tree{},
 		blocks:       map[step.BlockKey]fleet.Block{},
 		participants: map[step.ParticipantKey]room.Participant{},
 		nodes:        map[room.NodeID]fleet.Node{},
@@ -61,12 +65,14 @@ const maxRecords = 1000
 func (s *Store) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.rooms) + len(s.blocks) + len(s.participants) + len(s.nodes) + len(s.beats) + len(s.waits) + len(s.launches) + len(s.reservations)
+	return len(s.rooms) + len(s.sections) + len(s.trees) + len(s.blocks) + len(s.participants) + len(s.nodes) + len(s.beats) + len(s.waits) + len(s.launches) + len(s.reservations)
 }
 
 // Contents is all that a store holds, but records.
 type Contents struct {
 	Rooms        map[room.Name]room.Room
+	Sections     map[step.RoomKey]room.Room
+	Trees        map[room.Name]room.Tree
 	Blocks       map[step.BlockKey]fleet.Block
 	Participants map[step.ParticipantKey]room.Participant
 	Nodes        map[room.NodeID]fleet.Node
@@ -80,7 +86,7 @@ type Contents struct {
 func (s *Store) Look(f func(Contents)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f(Contents{s.rooms, s.blocks, s.participants, s.nodes, s.beats, s.waits, s.launches})
+	f(Contents{s.rooms, s.sections, s.trees, s.blocks, s.participants, s.nodes, s.beats, s.waits, s.launches})
 }
 
 // Get implements [step.Store]. It is always consistent.
@@ -99,15 +105,19 @@ func (s *Store) Get(ctx context.Context, _ bool, keys ...step.Key) (step.Items, 
 		seen[key] = true
 		switch k := key.(type) {
 		case step.RoomKey:
-			out.Rooms = add(out.Rooms, s.rooms, k.Room, room.Room.Clone)
+			if k.Section > 0 {
+				out.Rooms = add(out.Rooms, s.sections, k, room.Room.Clone)
+			} else {
+				out.Rooms = add(out.Rooms, s.rooms, k.Room, room.Room.Clone)
+			}
+		case step.TreeKey:
+			out.Trees = add(out.Trees, s.trees, k.Room, room.Tree.Clone)
 		case step.BlockKey:
 			out.Blocks = add(out.Blocks, s.blocks, k, cloneBlock)
 		case step.ParticipantKey:
 			out.Participants = add(out.Participants, s.participants, k, same)
 		case step.NodeKey:
-			if n, ok := s.nodes[k.Node]; ok {
-				out.Nodes = append(out.Nodes, fleet.View{Node: cloneNode(n), Beat: s.beats[k.Node]})
-			}
+			out.Nodes = append(out.Nodes, s.node(k.Node)...)
 		case step.WaitKey:
 			out.Waits = add(out.Waits, s.waits, k, same)
 		case step.ReservationKey:
@@ -169,6 +179,8 @@ func (s *Store) Find(ctx context.Context, q step.Query) (step.Items, error) {
 		slices.SortFunc(out.Blocks, func(a, b fleet.Block) int {
 			return cmp.Or(cmp.Compare(a.Room, b.Room), cmp.Compare(a.Index, b.Index))
 		})
+	case step.NodeOf:
+		out.Nodes = s.node(q.Node)
 	case step.AllRooms:
 		for _, name := range slices.Sorted(maps.Keys(s.rooms)) {
 			out.Rooms = append(out.Rooms, s.rooms[name].Clone())
@@ -199,6 +211,15 @@ func (s *Store) Find(ctx context.Context, q step.Query) (step.Items, error) {
 		slices.SortFunc(out.Launches, func(a, b fleet.Launch) int { return cmp.Compare(a.ID, b.ID) })
 	}
 	return out, nil
+}
+
+// node is a node with its heartbeat, if there is one.
+func (s *Store) node(id room.NodeID) []fleet.View {
+	n, ok := s.nodes[id]
+	if !ok {
+		return nil
+	}
+	return []fleet.View{{Node: cloneNode(n), Beat: s.beats[id]}}
 }
 
 func (s *Store) views(want func(fleet.Node) bool) []fleet.View {

@@ -53,7 +53,7 @@ func (w *World) reassign(ctx context.Context, v fleet.View, blocks []fleet.Block
 	add := func(name room.Name) {
 		if !seen[name] {
 			seen[name] = true
-			keys = append(keys, RoomKey{name})
+			keys = append(keys, RoomKey{Room: name})
 		}
 	}
 	for _, r := range inv.Rooms {

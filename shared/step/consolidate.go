@@ -53,7 +53,7 @@ func (w *World) contents(ctx context.Context, of []fleet.View, e *control.Emptyi
 		}
 		e.Blocks = append(e.Blocks, items.Blocks...)
 		for _, b := range items.Blocks {
-			keys = append(keys, RoomKey{b.Room})
+			keys = append(keys, RoomKey{Room: b.Room})
 		}
 	}
 	items, err := w.Store.Get(ctx, true, keys...)

@@ -12,7 +12,7 @@ import (
 func (w *World) Declare(ctx context.Context, d control.Declaration) error {
 	_, err := run(ctx, w, "declare",
 		func(ctx context.Context, _ bool) (*room.Room, error) {
-			items, err := w.Store.Get(ctx, true, RoomKey{d.Room})
+			items, err := w.Store.Get(ctx, true, RoomKey{Room: d.Room})
 			return first(items.Rooms), err
 		},
 		func(was *room.Room) (control.Plan, error) { return control.Declare(was, d, w.Now(), w.Settings) })

@@ -114,7 +114,7 @@ func (w *World) sweepNode(ctx context.Context, s control.NodeSweep, instances []
 		s.Blocks = items.Blocks
 		var keys []Key
 		for _, b := range s.Blocks {
-			keys = append(keys, RoomKey{b.Room})
+			keys = append(keys, RoomKey{Room: b.Room})
 		}
 		if items, err = w.Store.Get(ctx, true, keys...); err != nil {
 			return err

@@ -35,7 +35,7 @@ func (w *World) Moderate(ctx context.Context, d control.Deed) (moving bool, err 
 func (w *World) endRoom(ctx context.Context, name room.Name) error {
 	_, err := run(ctx, w, "end",
 		func(ctx context.Context, _ bool) (control.Ending, error) {
-			items, err := w.Store.Get(ctx, true, RoomKey{name})
+			items, err := w.Store.Get(ctx, true, RoomKey{Room: name})
 			if err != nil {
 				return control.Ending{}, err
 			}

@@ -139,7 +139,7 @@ func (w *World) reconcile(ctx context.Context, v fleet.View, inv events.Inventor
 // read consistently. Block -1 means the participant's own, the
 // held one too.
 func (w *World) seatingOf(ctx context.Context, name room.Name, key room.Key, block int) (control.Seating, error) {
-	items, err := w.Store.Get(ctx, true, RoomKey{name}, ParticipantKey{name, key})
+	items, err := w.Store.Get(ctx, true, RoomKey{Room: name}, ParticipantKey{name, key})
 	if err != nil {
 		return control.Seating{}, err
 	}

@@ -91,7 +91,7 @@ func (w *World) Disconnected(ctx context.Context, c control.Caller) error {
 // glance is the cheap snapshot of the fast path: the room, one of its open
 // blocks for the role and that block's node, each read once and not consistently.
 func (w *World) glance(ctx context.Context, name room.Name, role room.Role, spread uint64) (control.Seating, error) {
-	items, err := w.Store.Get(ctx, false, RoomKey{name})
+	items, err := w.Store.Get(ctx, false, RoomKey{Room: name})
 	if err != nil {
 		return control.Seating{}, err
 	}
@@ -126,7 +126,7 @@ func (w *World) glance(ctx context.Context, name room.Name, role room.Role, spre
 // with candidates for a seat of the role, and for what is to be moved off a dead
 // node or one of those that the participant avoids.
 func (w *World) seating(ctx context.Context, name room.Name, key room.Key, role room.Role, avoid []room.NodeID) (control.Seating, error) {
-	items, err := w.Store.Get(ctx, true, RoomKey{name}, ParticipantKey{name, key}, WaitKey{w.Settings.Region, name, key})
+	items, err := w.Store.Get(ctx, true, RoomKey{Room: name}, ParticipantKey{name, key}, WaitKey{w.Settings.Region, name, key})
 	if err != nil {
 		return control.Seating{}, err
 	}
@@ -162,7 +162,7 @@ func (w *World) seating(ctx context.Context, name room.Name, key room.Key, role 
 	if need := s.Outgrowing(role, w.Now(), w.Settings); need != (room.Load{}) {
 		// Blocks that were granted between the two reads are missing here, and not from
 		// their node: the room would seem to have outgrown it.
-		again, err := w.Store.Get(ctx, true, RoomKey{name})
+		again, err := w.Store.Get(ctx, true, RoomKey{Room: name})
 		if r := first(again.Rooms); err != nil || r == nil || r.Revision != s.Room.Revision {
 			if err != nil {
 				return control.Seating{}, err

@@ -17,7 +17,7 @@ import (
 func (w *World) Reserve(ctx context.Context, name room.Name, seats int, startAt time.Time) error {
 	_, err := run(ctx, w, "reserve",
 		func(ctx context.Context, _ bool) (Items, error) {
-			return w.Store.Get(ctx, true, ReservationKey{w.Settings.Region, name}, RoomKey{name})
+			return w.Store.Get(ctx, true, ReservationKey{w.Settings.Region, name}, RoomKey{Room: name})
 		},
 		func(was Items) (control.Plan, error) {
 			profile := w.Settings.Profile
@@ -43,7 +43,7 @@ func (w *World) sweepAhead(ctx context.Context, demand Items, nodes []fleet.View
 	var keys []Key
 	for _, r := range a.Reservations {
 		err = errors.Join(err, w.once(ctx, "sweep reservation", control.EndReservation(r, w.Now())))
-		keys = append(keys, RoomKey{r.Room})
+		keys = append(keys, RoomKey{Room: r.Room})
 	}
 	waiting, failed := w.Store.Find(ctx, Waiting{w.Settings.Region})
 	if err = errors.Join(err, failed); err != nil {

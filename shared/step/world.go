@@ -33,8 +33,13 @@ var (
 type Key interface{ key() }
 
 type (
-	// RoomKey names a room.
-	RoomKey struct{ Room room.Name }
+	// RoomKey names a room, or one of its further sections.
+	RoomKey struct {
+		Room    room.Name
+		Section int
+	}
+	// TreeKey names the tree of a room that is apart.
+	TreeKey struct{ Room room.Name }
 	// BlockKey names a block of a room.
 	BlockKey struct {
 		Room  room.Name
@@ -68,6 +73,7 @@ type (
 )
 
 func (RoomKey) key()        {}
+func (TreeKey) key()        {}
 func (BlockKey) key()       {}
 func (ParticipantKey) key() {}
 func (NodeKey) key()        {}
@@ -96,7 +102,10 @@ type (
 	// BlocksOf are the blocks on a node. Blocks granted within the last seconds may
 	// be missing; those there are, are read consistently.
 	BlocksOf struct{ Node room.NodeID }
-	// AllRooms are all rooms of the deployment; the newest may be missing.
+	// NodeOf is one node with its heartbeat, each a moment old at most, read as one:
+	// at half of what two items cost.
+	NodeOf struct{ Node room.NodeID }
+	// AllRooms are all rooms of the deployment, without their further sections; the newest may be missing.
 	AllRooms struct{}
 	// Waiting are all who wait in a region, consistently.
 	Waiting struct{ Region string }
@@ -116,6 +125,7 @@ type (
 func (Candidates) query()   {}
 func (AllNodes) query()     {}
 func (BlocksOf) query()     {}
+func (NodeOf) query()       {}
 func (AllRooms) query()     {}
 func (Waiting) query()      {}
 func (Reservations) query() {}
@@ -124,7 +134,9 @@ func (Records) query()      {}
 
 // Items are what a store returns; what does not exist is absent.
 type Items struct {
+	// Rooms are as stored: those that are apart without their trees.
 	Rooms        []room.Room
+	Trees        []room.Tree
 	Blocks       []fleet.Block
 	Participants []room.Participant
 	Nodes        []fleet.View

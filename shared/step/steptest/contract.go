@@ -25,6 +25,8 @@ func Run(t *testing.T, make func(t *testing.T) step.Store) {
 	t.Helper()
 	for name, test := range map[string]func(*suite){
 		"rooms":        (*suite).rooms,
+		"sections":     (*suite).sections,
+		"node of":      (*suite).nodeOf,
 		"participants": (*suite).participants,
 		"seats":        (*suite).seats,
 		"blocks":       (*suite).blocks,
