@@ -29,7 +29,7 @@ var mutants = []mutant{
 	{"load is returned twice", []patch{
 		{"control/grant.go", "changes = append(changes, ReturnLoad{id, v.Node.Generation, room.Load{}.Minus(load), now})",
 			"r := ReturnLoad{id, v.Node.Generation, room.Load{}.Minus(load), now}; changes = append(changes, r, r)"}}},
-	{"a room is written whatever its revision", []patch{{"sim/changes.go", "return s.rooms[c.Room.Name].Revision == c.If", "return true"}}},
+	{"a room is written whatever its revision", []patch{{"sim/changes.go", "return s.section(c.Room.Name, c.Room.Section).Revision == c.If", "return true"}}},
 	{"a lease never ends", []patch{{"fleet/fleet.go", "return now.Before(v.LeaseEnds())", "return true"}}},
 	{"what is coming is not subtracted", []patch{{"control/launch.go", "s.Bins = append(s.Bins, l.Capacity)", "_ = l"}}},
 	{"a part of an inventory passes for all of it", []patch{
