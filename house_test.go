@@ -44,6 +44,7 @@ var arrows = []struct {
 	{"shared/cloud", "events shared/step shared/control shared/room shared/fleet shared/placement shared/price", "the one place that speaks to AWS: it implements what step declares"},
 	{"shared/token", "", "who may come in is decided before anything else is known"},
 	{"shared/sim", "events shared/step shared/control shared/room shared/fleet shared/placement shared/price", "a world for step without AWS in it"},
+	{"shared/emf", "events", "what CloudWatch reads of a node's message follows from the message and its time"},
 	{"infra/why", "shared/placement", "a logged decision is explained by the code that made it"},
 	{"infra/plan", "shared/room shared/fleet shared/placement shared/price", "a plan is made by what places seats and joins nodes, at the same prices"},
 	{"shared/sim/trial", "events shared/sim shared/step shared/control shared/room shared/fleet shared/placement", "people, nodes and faults around the real loop, by the contract"},
@@ -61,7 +62,7 @@ var arrows = []struct {
 	{"infra/settings", "shared/price", "what may be chosen is checked before anything is built on it"},
 	{"infra/cli", "shared/price shared/placement shared/token", "an operator's tool sees a deployment from outside, by its HTTP API"},
 	{"infra/secrets", "shared/cloud", "secrets are made where they are read"},
-	{"infra", "events shared/cloud infra/settings", "the deployment is made of the names and shapes that the code uses, and of no others"},
+	{"infra", "events shared/cloud shared/emf infra/settings", "the deployment is made of the names and shapes that the code uses, and of no others"},
 	{"infra/local/...", "events shared/token shared/cloud infra/local/...", "stand-ins for AWS must not share code with what is tested on them, except names of settings and what mints tokens"},
 	{"bench/units", "events shared/...", "what an operation costs is counted on the decisions themselves"},
 	{"bench/fleet", "events shared/...", "how tightly a fleet is packed is measured on the decisions themselves, in simulated time"},
@@ -89,7 +90,7 @@ var banned = []struct {
 }
 
 // pure packages decide: the same arguments, the same result.
-var pure = []string{"shared/room", "shared/price", "shared/fleet", "shared/placement", "shared/control", "sfu-node/layer", "sfu-node/speaker", "sfu-node/bandwidth"}
+var pure = []string{"shared/room", "shared/price", "shared/fleet", "shared/placement", "shared/control", "shared/emf", "sfu-node/layer", "sfu-node/speaker", "sfu-node/bandwidth"}
 
 // Time is an argument of these too, for all that they are not pure otherwise.
 var clockless = append([]string{"shared/token", "events"}, pure...)

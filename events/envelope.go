@@ -90,14 +90,14 @@ var borders = map[Border]struct {
 		ActionAnswer: Answer{}, ActionWaiting: Waiting{}, ActionReady: Ready{}, ActionLeft: LeaveDone{}, ActionResume: Resume{}, ActionError: Error{}}},
 	FromNode: {MaxFrame, map[Action]Message{
 		ActionHello: Hello{}, ActionHeartbeat: Heartbeat{}, ActionAnswered: Answered{}, ActionLeft: Left{}, ActionJournal: Journal{},
-		ActionModerate: ModerateFor{}}},
+		ActionModerate: ModerateFor{}, ActionMetrics: Metrics{}}},
 	ToNode: {MaxMessage, map[Action]Message{
 		ActionWelcome: Welcome{}, ActionRenewed: Renewed{}, ActionOffer: Offer{}, ActionRemove: Remove{}, ActionMove: MoveAway{},
 		ActionShutdown: Shutdown{}, ActionAssignment: Assignment{},
 		ActionModerated: Moderated{}, ActionRole: Recast{}, ActionMute: MuteTracks{}, ActionEnd: End{}, ActionError: Error{}}},
 	FromSDK: {MaxChannel, map[Action]Message{
 		ActionTracks: Tracks{}, ActionWant: Want{}, ActionPing: Ping{}, ActionResync: Resync{}, ActionGoodbye: Goodbye{},
-		ActionModerate: Moderate{}, ActionData: Data{}, ActionDescribe: Describe{}}},
+		ActionModerate: Moderate{}, ActionData: Data{}, ActionDescribe: Describe{}, ActionStats: Stats{}}},
 	ToSDK: {MaxChannel, map[Action]Message{
 		ActionSnapshot: Snapshot{}, ActionDelta: Delta{}, ActionStreams: Streams{}, ActionSpeakers: Speakers{}, ActionLayers: Layers{},
 		ActionPong: Pong{}, ActionMove: Move{}, ActionClosing: Closing{}, ActionModerated: Done{}, ActionMute: Muted{}, ActionData: DataFrom{}, ActionError: Error{}}},

@@ -17,7 +17,7 @@ const stage = "ws"
 // What no route takes is a browser's mistake until somebody says otherwise.
 var socketRoutes = []struct{ key, function string }{
 	{"join", "participant"}, {"leave", "participant"}, {"renew", "participant"}, {"$default", "participant"}, {"$disconnect", "participant"},
-	{"hello", "node"}, {"heartbeat", "node"}, {"answered", "node"}, {"left", "node"}, {"journal", "node"}, {"moderate", "node"},
+	{"hello", "node"}, {"heartbeat", "node"}, {"answered", "node"}, {"left", "node"}, {"journal", "node"}, {"metrics", "node"}, {"moderate", "node"},
 }
 
 // httpRoute is the HTTP API's: the function knows the paths.

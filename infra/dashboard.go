@@ -2,9 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/aws/aws-cdk-go/awscdk/v2/awscloudwatch"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/spillway-sfu/spillway/shared/emf"
 )
 
 // graph is one of the dashboard; a metric may be an expression over the others.
@@ -18,13 +21,7 @@ func (d *stack) addDashboard() {
 	if !d.settings.Dashboard {
 		return
 	}
-	ours := func(names ...string) []any {
-		var out []any
-		for _, n := range names {
-			out = append(out, []any{*d.namespace(), n})
-		}
-		return out
-	}
+	ours := d.ours
 	lambda := func(metric string) []any {
 		var out []any
 		for _, f := range functionNames {
@@ -57,6 +54,7 @@ func (d *stack) addDashboard() {
 		{"Functions: duration (ms)", "p95", lambda("Duration")},
 		{"Functions: errors", "Sum", lambda("Errors")},
 	}
+	graphs = slices.Insert(graphs, len(graphs)-2, d.mediaGraphs()...)
 	var widgets []any
 	for i, g := range graphs {
 		widgets = append(widgets, map[string]any{"type": "metric", "x": 12 * (i % 2), "y": 6 * (i / 2), "width": 12, "height": 6,
@@ -68,4 +66,33 @@ func (d *stack) addDashboard() {
 	}
 	awscloudwatch.NewCfnDashboard(d.scope, jsii.String("Dashboard"), &awscloudwatch.CfnDashboardProps{
 		DashboardName: d.name(), DashboardBody: jsii.String(string(body))})
+}
+
+// ours are metrics of the deployment.
+func (d *stack) ours(names ...string) []any {
+	var out []any
+	for _, n := range names {
+		out = append(out, []any{*d.namespace(), n})
+	}
+	return out
+}
+
+// mediaGraphs draw what nodes measure.
+func (d *stack) mediaGraphs() []graph {
+	ours := d.ours
+	each := func(metric string) []any { // a line for each node
+		return []any{[]any{map[string]any{"expression": "SEARCH('{" + *d.namespace() + "," + emf.NodeDimension + "} MetricName=\"" + metric + "\"', 'Maximum', 60)", "id": "nodes"}}}
+	}
+	return []graph{
+		{"People on each node", "Maximum", each("NodePeople")},
+		{"Processor of each node (%)", "Maximum", each("NodeCpuPercent")},
+		{"What each node sends (kbps)", "Maximum", each("NodeSendKbps")},
+		{"People reached over TCP, and all, on a node", "Maximum", ours("NodePeopleOverTcp", "NodePeople")},
+		{"People's round-trip time and jitter (ms)", "p95", ours("ClientRttMs", "ClientJitterMs")},
+		{"Packets lost, as browsers see it (%)", "p95", ours("ClientSendLossPercent", "ClientReceiveLossPercent")},
+		{"People whose pictures the machine or the network limits", "Sum", ours("ClientsLimitedByCpu", "ClientsLimitedByBandwidth")},
+		{"Pictures that stood still", "Sum", ours("ClientFreezes")},
+		{"Key frames asked for, and packets sent again", "Sum", ours("NodeKeysAsked", "NodeKeysSent", "NodeRepeated")},
+		{"People in a room, on a node", "p95", ours("RoomPeople", "RoomPublishers")},
+	}
 }

@@ -84,6 +84,9 @@ func (d *stack) environment(name string) map[string]*string {
 	env["SPILLWAY_REPLACE_PER_MINUTE"] = jsii.String(strconv.Itoa(d.settings.ReplacePeople))
 	env["SPILLWAY_CONSOLIDATE"] = jsii.String(d.settings.Consolidate)
 	env["SPILLWAY_MAX_CENTS_PER_HOUR"] = jsii.String(strconv.Itoa(int(math.Round(d.settings.BudgetPerHour * 100))))
+	if name == "node" && !d.settings.Metrics {
+		env["SPILLWAY_EMF"] = jsii.String("off")
+	}
 	if name == "fleet" {
 		d.launchEnvironment(env)
 	}

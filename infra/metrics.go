@@ -3,10 +3,14 @@ package main
 import (
 	"github.com/aws/aws-cdk-go/awscdk/v2/awslogs"
 	"github.com/aws/jsii-runtime-go"
+
+	"github.com/spillway-sfu/spillway/shared/emf"
 )
 
-// metric is read from the lines that functions log. None has a room's name: every
-// value of a dimension is a metric of its own, and billed as one.
+// metric is read from the lines that functions log of what they do. None has a room's
+// name: every value of a dimension is a metric of its own, and billed as one. What
+// nodes measure needs no filter: it is logged as CloudWatch reads it by itself (package
+// emf), in the same namespace.
 type metric struct {
 	name, function, pattern, value, unit string
 	code                                 bool // by code of error
@@ -45,7 +49,7 @@ var metrics = []metric{
 const faults = `{ $.level = "ERROR" }`
 
 // namespace holds a deployment's metrics.
-func (d *stack) namespace() *string { return jsii.String("Spillway/" + d.settings.Stack) }
+func (d *stack) namespace() *string { return jsii.String(emf.Namespace(d.settings.Stack)) }
 
 func (d *stack) addMetrics() {
 	if !d.settings.Metrics {

@@ -66,7 +66,7 @@ func generate(dir string) ([]byte, error) {
 
 // bounds writes the plain constants of the files that concern browsers.
 func (g *generator) bounds() {
-	concerns := map[string]bool{"envelope.go": true, "client.go": true, "channel.go": true, "sdp.go": true, "data.go": true}
+	concerns := map[string]bool{"envelope.go": true, "client.go": true, "channel.go": true, "sdp.go": true, "data.go": true, "stats.go": true}
 	for _, c := range g.constants(func(c *types.Const) bool {
 		basic, ok := c.Type().(*types.Basic)
 		return ok && basic.Info()&types.IsUntyped != 0 && concerns[g.file(c)]

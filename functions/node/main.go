@@ -1,5 +1,5 @@
 // Command node serves what nodes say on the WebSocket API: hello, heartbeat,
-// answered and left.
+// answered, left, and what they log and measure.
 package main
 
 import (
@@ -14,5 +14,5 @@ import (
 func main() {
 	config, secrets := wire.MustLoad(context.Background(), "node", cloud.RootParameter)
 	world := config.World(secrets.Root)
-	lambda.Start(wire.Serve(world, secrets.Root, routes{world, secrets.Root}.handle))
+	lambda.Start(wire.Serve(world, secrets.Root, routes{world, secrets.Root, metricsOut(config.Stack)}.handle))
 }

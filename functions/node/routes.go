@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"time"
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/functions/wire"
@@ -13,8 +14,9 @@ import (
 )
 
 type routes struct {
-	world *step.World
-	root  token.Root
+	world   *step.World
+	root    token.Root
+	metrics metrics
 }
 
 // handle serves one call of a node. What a message says of its sender must be
@@ -44,6 +46,8 @@ func (r routes) handle(ctx context.Context, c wire.Call) error {
 	case events.Journal:
 		r.journal(ctx, m)
 		return nil
+	case events.Metrics:
+		return r.metrics.write(m, time.Now())
 	default:
 		return events.Errorf(events.CodeUnknownAction, "%T has no route here", m)
 	}
@@ -62,6 +66,8 @@ func sender(message events.Message) room.NodeID {
 	case events.Left:
 		return room.NodeID(m.Node)
 	case events.Journal:
+		return room.NodeID(m.Node)
+	case events.Metrics:
 		return room.NodeID(m.Node)
 	case events.ModerateFor:
 		return room.NodeID(m.Node)

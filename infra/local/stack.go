@@ -168,7 +168,7 @@ func (l *local) startFunctions() error {
 		Stage: stage, Domain: l.base(), APIID: "local", Region: region, Account: account, Authorizer: "authorize",
 		Routes: map[string]string{
 			"join": "participant", "leave": "participant", "renew": "participant", "$default": "participant", "$disconnect": "participant",
-			"hello": "node", "heartbeat": "node", "answered": "node", "left": "node", "journal": "node", "moderate": "node",
+			"hello": "node", "heartbeat": "node", "answered": "node", "left": "node", "journal": "node", "metrics": "node", "moderate": "node",
 		},
 		Credentials: credentials, Log: l.log, Seed: uint64(time.Now().UnixNano()),
 	})

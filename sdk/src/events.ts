@@ -44,6 +44,8 @@ export const MaxAudioStreams = 16;
 export const MaxVideoStreams = 49;
 export const MaxAvoid = 8;
 export const MaxSections = 73;
+export const StatsEveryMs = 10000;
+export const StatsLeastMs = 4000;
 
 /** What a browser may send over its socket. */
 export type FromClient =
@@ -85,6 +87,7 @@ export type FromSDK =
   | Moderate
   | Ping
   | Resync
+  | Stats
   | Tracks
   | Want;
 
@@ -96,6 +99,7 @@ export const fromSDKActions = [
   "moderate",
   "ping",
   "resync",
+  "stats",
   "tracks",
   "want",
 ] as const satisfies readonly FromSDK["action"][];
@@ -332,6 +336,30 @@ export interface Ping {
 export interface Resync {
   action: "resync";
   v: typeof Version;
+}
+
+/**
+ * Stats is how a participant's connection does, as its browser sees it, since the
+ * last one.
+ */
+export interface Stats {
+  action: "stats";
+  v: typeof Version;
+  sendKbps: number;
+  receiveKbps: number;
+  /**
+   * SendLossPermille and ReceiveLossPermille are the shares of packets lost on the
+   * way to the node and from it, in thousandths.
+   */
+  sendLossPermille: number;
+  receiveLossPermille: number;
+  /** RTTMs is to the node and back; 0 is unknown. */
+  rttMs: number;
+  /** JitterMs is the worst of the streams received (RFC 3550, section 6.4.1). */
+  jitterMs: number;
+  /** Freezes is how often received pictures stood still. */
+  freezes: number;
+  limitedBy: LimitedBy;
 }
 
 /**
@@ -608,6 +636,13 @@ export type Source =
   | "camera"
   | "screen"
   | "screen_audio";
+
+/** LimitedBy is what keeps the pictures that a participant sends from being better. */
+export type LimitedBy =
+  | "none"
+  | "cpu"
+  | "bandwidth"
+  | "other";
 
 /** Track is one of the sender's tracks as it is now. */
 export interface Track {

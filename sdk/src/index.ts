@@ -14,7 +14,7 @@ export { connect } from "./connect.js";
 export type { DataOptions } from "./data.js";
 export type { Listener } from "./emitter.js";
 export { isRetryable, SpillwayError, type ErrorCode, type LocalCode } from "./errors.js";
-export type { Code, Role, Source, WaitStage } from "./events.js";
+export type { Code, LimitedBy, Role, Source, WaitStage } from "./events.js";
 export { LocalParticipant, LocalTrack, LocalTrackPublication } from "./local.js";
 export type { ConnectOptions, RoomOptions } from "./options.js";
 export { Participant, TrackPublication, type Kind } from "./publication.js";
@@ -22,5 +22,5 @@ export { RemoteParticipant, RemoteTrack, RemoteTrackPublication } from "./remote
 export { RoomEvent, type ConnectionState, type RoomEvents, type WaitInfo } from "./room-events.js";
 export { Room } from "./room.js";
 export type { CloseReason } from "./session.js";
-export type { LimitedBy, RoomStats, StreamStats } from "./stats.js";
+export type { ParticipantStats, RoomStats, StreamStats } from "./stats.js";
 export type { TokenSource } from "./token.js";

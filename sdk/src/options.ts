@@ -24,6 +24,8 @@ export interface RoomOptions {
   playAudio?: boolean;
   /** Whether closing the page leaves the room; true. */
   leaveOnPageHide?: boolean;
+  /** Whether the node is told every ten seconds how this browser fares (rates, loss, delay), for the deployment's metrics; true. */
+  reportStats?: boolean;
   /** Takes what a developer may want to know of; console.debug. */
   log?: (text: string) => void;
 }

@@ -8,6 +8,7 @@ import { LocalParticipant } from "./local.js";
 import type { ConnectOptions, RoomOptions } from "./options.js";
 import type { Peer } from "./peer.js";
 import type { Participant } from "./publication.js";
+import { Reports, type Look } from "./report.js";
 import { Requests } from "./requests.js";
 import { Reception, type Owned } from "./reception.js";
 import { RemoteParticipant } from "./remote.js";
@@ -43,6 +44,7 @@ export class Room extends Emitter<RoomEvents> {
   #speakers: readonly Participant[] = [];
   #wantRevision = 0;
   #sample: Sample | undefined;
+  readonly #reports = new Reports((before) => this.#lookAtStats(before), (report) => this.#engine.peer?.send(report));
   #joinedBefore = false;
   readonly #onNetwork = () => this.#engine.renew();
   readonly #onPageHide = () => this.#engine.disconnect();
@@ -186,18 +188,23 @@ export class Room extends Emitter<RoomEvents> {
 
   /** How the connection is doing; undefined when there is none. Rates are means since the call before. */
   async getStats(): Promise<RoomStats | undefined> {
+    const look = await this.#lookAtStats(this.#sample);
+    this.#sample = look?.sample;
+    return look?.stats;
+  }
+
+  async #lookAtStats(before: Sample | undefined): Promise<Look | undefined> {
     const peer = this.#engine.peer;
     if (!peer) return undefined;
     const report = await peer.connection.getStats();
     const entries = [...(report as ReadonlyMap<string, Record<string, unknown>>).values()];
     const sample: Sample = { at: performance.now(), entries };
     const { camera = "", microphone = "", screen = "", screenAudio = "" } = peer.media;
-    const stats = summarise(sample, this.#sample, {
+    const stats = summarise(sample, before, {
       node: this.node, rttMs: this.#engine.rttMs, carried: this.#reception.carried,
       sources: new Map([[camera, "camera"], [microphone, "microphone"], [screen, "screen"], [screenAudio, "screen_audio"]]),
     });
-    this.#sample = sample;
-    return stats;
+    return { sample, stats };
   }
 
   #onState(state: State, before: State): void {
@@ -224,6 +231,7 @@ export class Room extends Emitter<RoomEvents> {
     const seat = "attempt" in state ? state.attempt.seat : undefined;
     if (seat) this.localParticipant.become({ identity: seat.identity, name: this.localParticipant.name, role: seat.role });
     this.#sample = undefined;
+    if (this.#options.reportStats ?? true) this.#reports.restart();
     // What a connection said that is gone stands until a new one says otherwise.
     this.#lines = [...this.#lines, { peer, roster: emptyRoster }];
     this.localParticipant.bind(peer);
@@ -234,6 +242,8 @@ export class Room extends Emitter<RoomEvents> {
   #onPeerGone(peer: Peer): void {
     this.localParticipant.unbind(peer);
     this.#sample = undefined;
+    this.#reports.stop();
+    if ((this.#options.reportStats ?? true) && this.#engine.peer) this.#reports.restart();
     this.#setSpeakers([]);
     const others = this.#lines.filter((l) => l.peer !== peer);
     this.#lines = others.length > 0 ? others : this.#lines.map((l) => ({ ...l, peer: undefined }));
@@ -370,6 +380,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#lines = [];
     this.#wantRevision = 0;
     this.#sample = undefined;
+    this.#reports.stop();
     this.#joinedBefore = false;
   }
 }

@@ -1,8 +1,5 @@
-import type { Source, Stream } from "./events.js";
+import type { LimitedBy, Source, Stream } from "./events.js";
 import type { Kind } from "./publication.js";
-
-/** Why a picture is not sent as well as it could be: nothing, the machine, the network, or what only the browser knows. */
-export type LimitedBy = "none" | "cpu" | "bandwidth" | "other";
 
 /** What one receive stream has received. */
 export interface StreamStats {
@@ -16,6 +13,11 @@ export interface StreamStats {
   readonly packetsLost: number;
   /** How unevenly packets arrive, in milliseconds (RFC 3550, section 6.4.1). */
   readonly jitterMs: number;
+  /** Rate, and share of packets lost, since the call before. */
+  readonly kbps: number;
+  readonly lossPercent: number;
+  /** Whether the node sends no picture because the network here carries none. */
+  readonly isPaused: boolean;
   /** How often the picture has stood still. */
   readonly freezes: number;
   readonly framesDecoded: number;
@@ -23,6 +25,18 @@ export interface StreamStats {
   /** Size of the last picture, in pixels. */
   readonly width: number;
   readonly height: number;
+}
+
+/** What is received of one participant. Rates and losses are those since the call before. */
+export interface ParticipantStats {
+  readonly participant: string;
+  readonly kbps: number;
+  readonly lossPercent: number;
+  /** The worst of its streams, in milliseconds. */
+  readonly jitterMs: number;
+  readonly freezes: number;
+  /** What keeps its pictures from being shown here: the network, or nothing. */
+  readonly limitedBy: "none" | "bandwidth";
 }
 
 /** How the connection is doing. Rates are means since the call before. */
@@ -44,6 +58,8 @@ export interface RoomStats {
   /** Sizes of the pictures that are sent, largest last. */
   readonly sent: readonly { source: Source | undefined; rid: string; width: number; height: number; kbps: number }[];
   readonly streams: readonly StreamStats[];
+  /** The same by participant: those of whom anything is received now. */
+  readonly participants: readonly ParticipantStats[];
 }
 
 /** One look at a connection's statistics. */
@@ -70,6 +86,11 @@ export function summarise(now: Sample, before: Sample | undefined, context: Stat
   };
   const grown = (type: string, field: string) => sum(ofType(now, type), field) - (before ? sum(ofType(before, type), field) : 0);
 
+  const since = (entry: Sample["entries"][number], field: string) => {
+    const old = older.get(text(entry["id"]));
+    return old ? Math.max(0, count(entry[field]) - count(old[field])) : 0;
+  };
+  const streams = ofType(now, "inbound-rtp").map((e) => streamStats(e, context, { kbps, since }));
   const outbound = ofType(now, "outbound-rtp");
   const lost = Math.max(0, grown("inbound-rtp", "packetsLost"));
   const arrived = Math.max(0, grown("inbound-rtp", "packetsReceived"));
@@ -80,7 +101,7 @@ export function summarise(now: Sample, before: Sample | undefined, context: Stat
     rttMs: pairRtt ?? context.rttMs,
     sendKbps: outbound.reduce((total, e) => total + kbps(e, "bytesSent"), 0),
     receiveKbps: ofType(now, "inbound-rtp").reduce((total, e) => total + kbps(e, "bytesReceived"), 0),
-    receiveLossPercent: lost + arrived > 0 ? (100 * lost) / (lost + arrived) : 0,
+    receiveLossPercent: share(lost, arrived),
     sendLossPercent: reports.length > 0 ? (100 * reports.reduce((a, b) => a + b, 0)) / reports.length : 0,
     framesEncoded: sum(outbound, "framesEncoded"),
     receiveJitterMs: ofType(now, "inbound-rtp").reduce((worst, e) => Math.max(worst, count(e["jitter"]) * 1000), 0),
@@ -89,16 +110,39 @@ export function summarise(now: Sample, before: Sample | undefined, context: Stat
       source: context.sources.get(text(e["mid"])), rid: text(e["rid"]), width: count(e["frameWidth"]), height: count(e["frameHeight"]),
       kbps: kbps(e, "bytesSent"),
     })).sort((a, b) => a.height - b.height),
-    streams: ofType(now, "inbound-rtp").map((e) => streamStats(e, context)),
+    streams, participants: byParticipant(streams, now, since),
   };
 }
 
-function streamStats(e: Sample["entries"][number], context: StatsContext): StreamStats {
+type Entry = Sample["entries"][number];
+/** What a field has grown by, and its rate as bytes, since the sample before. */
+type Growth = (entry: Entry, field: string) => number;
+
+function byParticipant(streams: readonly StreamStats[], now: Sample, since: Growth): ParticipantStats[] {
+  const entries = new Map(ofType(now, "inbound-rtp").map((e) => [text(e["mid"]), e]));
+  const people = new Set(streams.flatMap((s) => s.participant ?? []));
+  return [...people].map((participant) => {
+    const own = streams.filter((s) => s.participant === participant);
+    const total = (field: string) => own.reduce((sum, s) => sum + since(entries.get(s.mid) ?? {}, field), 0);
+    return {
+      participant, kbps: own.reduce((sum, s) => sum + s.kbps, 0), lossPercent: share(total("packetsLost"), total("packetsReceived")),
+      jitterMs: Math.max(...own.map((s) => s.jitterMs)), freezes: own.reduce((sum, s) => sum + s.freezes, 0),
+      limitedBy: own.some((s) => s.isPaused) ? "bandwidth" : "none",
+    };
+  });
+}
+
+function share(lost: number, arrived: number): number {
+  return lost + arrived > 0 ? (100 * lost) / (lost + arrived) : 0;
+}
+
+function streamStats(e: Entry, context: StatsContext, { kbps, since }: { kbps: Growth; since: Growth }): StreamStats {
   const mid = text(e["mid"]);
   const stream = context.carried.get(mid);
   return {
     mid, kind: e["kind"] === "audio" ? "audio" : "video", participant: stream?.participant, source: stream?.source,
     bytesReceived: count(e["bytesReceived"]), packetsReceived: count(e["packetsReceived"]), packetsLost: count(e["packetsLost"]),
+    kbps: kbps(e, "bytesReceived"), lossPercent: share(since(e, "packetsLost"), since(e, "packetsReceived")), isPaused: stream?.paused ?? false,
     jitterMs: count(e["jitter"]) * 1000, freezes: count(e["freezeCount"]),
     framesDecoded: count(e["framesDecoded"]), framesPerSecond: count(e["framesPerSecond"]),
     width: count(e["frameWidth"]), height: count(e["frameHeight"]),

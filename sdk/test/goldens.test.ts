@@ -15,7 +15,7 @@ const goldens = new Map(readdirSync(folder).filter((f) => f.endsWith(".json")).m
 // What the SDK sends, field by field; the compiler compares with the Go types.
 const v: Check<typeof Version> = (value) => (value === Version ? Version : assert.fail("not this version"));
 const source = oneOf<events.Source>("microphone", "camera", "screen", "screen_audio");
-const sent: { [Name in "Join" | "Leave" | "Renew" | "Tracks" | "Want" | "Ping" | "Resync" | "Goodbye" | "Moderate" | "Data" | "Describe"]: Check<events.FromClient | events.FromSDK> } = {
+const sent: { [Name in "Join" | "Leave" | "Renew" | "Tracks" | "Want" | "Ping" | "Resync" | "Goodbye" | "Moderate" | "Data" | "Describe" | "Stats"]: Check<events.FromClient | events.FromSDK> } = {
   Join: object<events.Join>({
     action: oneOf("join"), v, id: string, session: string, room: optional(string), offer: string,
     role: optional(oneOf<events.Role>("publisher", "viewer")), avoid: optional(arrayOf(string)), from: optional(string),
@@ -41,6 +41,10 @@ const sent: { [Name in "Join" | "Leave" | "Renew" | "Tracks" | "Want" | "Ping" |
   Resync: object<events.Resync>({ action: oneOf("resync"), v }),
   Goodbye: object<events.Goodbye>({ action: oneOf("goodbye"), v }),
   Describe: object<events.Describe>({ action: oneOf("describe"), v, revision: integer, metadata: string }),
+  Stats: object<events.Stats>({
+    action: oneOf("stats"), v, sendKbps: integer, receiveKbps: integer, sendLossPermille: integer, receiveLossPermille: integer,
+    rttMs: integer, jitterMs: integer, freezes: integer, limitedBy: oneOf<events.LimitedBy>("none", "cpu", "bandwidth", "other"),
+  }),
   Data: object<events.Data>({ action: oneOf("data"), v, to: optional(arrayOf(string)), topic: optional(string), payload: string }),
   Moderate: object<events.Moderate>({
     action: oneOf("moderate"), v, id: string, deed: oneOf<events.Deed>("promote", "demote", "mute", "remove", "end"),
@@ -51,7 +55,7 @@ const fromGateway = ["Answer", "Waiting", "Ready", "LeaveDone", "Resume", "Error
 const fromNode = ["Snapshot", "Delta", "Streams", "Speakers", "Layers", "Pong", "Move", "Closing", "Done", "Muted", "DataFrom", "Error"];
 /** Messages that never cross a browser's border; Go's tests hold them. */
 const elsewhere = [
-  "Answered", "Assignment", "CapacityRequested", "End", "ModerateFor", "Moderated", "MuteTracks", "Recast", "Heartbeat", "Hello", "Journal", "Left", "MoveAway", "Offer", "Remove", "Renewed", "Shutdown", "Sweep", "Welcome",
+  "Answered", "Assignment", "CapacityRequested", "End", "ModerateFor", "Moderated", "MuteTracks", "Recast", "Heartbeat", "Hello", "Journal", "Left", "Metrics", "MoveAway", "Offer", "Remove", "Renewed", "Shutdown", "Sweep", "Welcome",
 ];
 
 describe("golden messages", () => {

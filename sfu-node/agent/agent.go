@@ -52,6 +52,8 @@ type Media interface {
 	Assign(a events.Assignment)
 	// Report is [sfu.SFU.Report].
 	Report() sfu.Report
+	// RoomFigures is [sfu.SFU.RoomFigures].
+	RoomFigures(passed time.Duration) []events.RoomFigures
 }
 
 var _ Media = (*sfu.SFU)(nil)
@@ -88,6 +90,9 @@ type Config struct {
 	// Journal is sent every JournalEvery (5 s); nil keeps none.
 	Journal      *Journal
 	JournalEvery time.Duration
+
+	// MetricsEvery (1 min) is how often what the node has measured is sent.
+	MetricsEvery time.Duration
 }
 
 func (c *Config) complete() {
@@ -98,7 +103,7 @@ func (c *Config) complete() {
 		{&c.Rotate, 110 * time.Minute}, {&c.WelcomeWithin, 10 * time.Second},
 		{&c.RetryFirst, 250 * time.Millisecond}, {&c.RetryMost, 10 * time.Second},
 		{&c.AloneAfter, 5 * time.Minute}, {&c.ListEvery, 45 * time.Second}, {&c.HostEvery, 5 * time.Second},
-		{&c.JournalEvery, 5 * time.Second},
+		{&c.JournalEvery, 5 * time.Second}, {&c.MetricsEvery, time.Minute},
 	} {
 		if *d.field <= 0 {
 			*d.field = d.value
@@ -159,6 +164,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.work(a.sendAll)
 	a.work(a.beatAll)
+	a.work(a.measureAll)
 	if a.cfg.Host != "" {
 		a.work(a.watchHost)
 	}

@@ -197,6 +197,7 @@ type fakeMedia struct {
 	err     error
 	absent  bool
 	report  sfu.Report
+	figures []events.RoomFigures
 }
 
 func (f *fakeMedia) Join(_ context.Context, o events.Offer, refuse *events.Error) (string, error) {
@@ -246,6 +247,12 @@ func (f *fakeMedia) Assign(a events.Assignment) {
 	f.assigns = append(f.assigns, a)
 }
 
+func (f *fakeMedia) RoomFigures(time.Duration) []events.RoomFigures {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.figures
+}
+
 func (f *fakeMedia) Report() sfu.Report {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -260,7 +267,7 @@ func run(t *testing.T, g *gateway, media Media, change ...func(*Config)) (a *Age
 		Addresses:   []events.Address{{IP: "127.0.0.1", Port: 7882, Scope: events.PublicScope}},
 		Fingerprint: strings.TrimSuffix(strings.Repeat("AB:", 32), ":"), Build: "test",
 		Log:        slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError})),
-		RetryFirst: 5 * time.Millisecond, RetryMost: 50 * time.Millisecond,
+		RetryFirst: 5 * time.Millisecond, RetryMost: 50 * time.Millisecond, MetricsEvery: time.Hour,
 	}
 	for _, c := range change {
 		c(&cfg)

@@ -75,6 +75,10 @@ func (c *control) onMessage(raw []byte, text bool) {
 		if err := p.room.describe(p, m); err != nil {
 			c.refuse(err, nil)
 		}
+	case events.Stats:
+		if err := p.room.takeStats(p, m); err != nil {
+			c.refuse(err, nil)
+		}
 	case events.Want:
 		p.room.setWant(p, m)
 	case events.Ping:

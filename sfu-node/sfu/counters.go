@@ -60,6 +60,22 @@ func (c *Counters) Dropped(d Drop) int64 { return c.dropped[d].Load() }
 
 func (c *Counters) drop(d Drop) { c.dropped[d].Add(1) }
 
+// Counts are some of the [Counters] at one moment.
+type Counts struct {
+	BytesIn, Nacks, Repeated, KeysAsked, KeysSent, Dropped, BadMessages int64
+}
+
+func (c *Counters) counts() Counts {
+	n := Counts{
+		BytesIn: c.BytesIn.Load(), Nacks: c.Nacks.Load(), Repeated: c.Repeated.Load(),
+		KeysAsked: c.KeysAsked.Load(), KeysSent: c.KeysSent.Load(), BadMessages: c.BadMessages.Load(),
+	}
+	for d := range drops {
+		n.Dropped += c.Dropped(d)
+	}
+	return n
+}
+
 // totals are the counters by the names that logs and metrics have for them, those
 // of dropped packets left out.
 func (c *Counters) totals() []total {

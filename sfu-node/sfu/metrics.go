@@ -18,6 +18,7 @@ func (s *SFU) WriteMetrics(w io.Writer) error {
 		fmt.Fprintf(&b, "# HELP spillway_%s %s\n# TYPE spillway_%s gauge\nspillway_%s %d\n", name, help, name, name, value)
 	}
 	gauge("people", "Participants on this node.", report.People)
+	gauge("people_over_tcp", "Participants on this node who are reached over TCP.", report.OverTCP)
 	gauge("rooms", "Rooms with participants on this node.", len(report.Members))
 	fmt.Fprint(&b, "# HELP spillway_room_people Participants of a room on this node.\n# TYPE spillway_room_people histogram\n")
 	sum := 0
@@ -44,6 +45,7 @@ func (s *SFU) WriteMetrics(w io.Writer) error {
 	for d := range drops {
 		fmt.Fprintf(&b, "spillway_dropped_total{cause=%q} %d\n", d.String(), s.count.Dropped(d))
 	}
+	s.clients.write(&b)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -70,6 +70,8 @@ type roster struct {
 	tracksRevision  int64
 	described       int64  // the revision of metadata, 0 for the token's
 	metadata        string // as last described
+	told            told
+	octets          uint32 // of all streams, as last measured
 	wantRevision    int64
 	streamsRevision int64
 	untold          bool // a stream has changed since its map was sent

@@ -29,7 +29,6 @@ import (
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/sfu-node/burst"
-	"github.com/spillway-sfu/spillway/sfu-node/pipe"
 )
 
 // ErrStale refuses an offer of a session that a later one has replaced.
@@ -100,6 +99,7 @@ type SFU struct {
 	mux       ice.UDPMux
 	further   string // candidates that the stack does not announce by itself
 	count     Counters
+	clients   clients
 	bursts    []*burst.Socket // for each socket
 	batches   sync.Pool       // of *batch
 	nextBatch atomic.Uint32
@@ -324,49 +324,6 @@ func (s *SFU) Remove(room, key string, revision int64, code events.Code) (absent
 		p.end(ending{reason: events.LeftRemoved, code: code})
 	}
 	return p == nil
-}
-
-// Report is what an SFU carries at one moment.
-type Report struct {
-	// Members is everybody: room → participant key → session revision.
-	Members map[string]map[string]int64
-	// Epochs are those of the assignments in force, by room.
-	Epochs map[string]int64
-	People int
-	// Screens is how many of them share their screen.
-	Screens int
-	// PacketsOut and BytesOut are what went to participants and to other nodes since
-	// the start.
-	PacketsOut, BytesOut int64
-	// Reported are the packets that receivers have reported on since the start, and
-	// ReportedLost those of them that were lost, in 256ths of a packet.
-	Reported, ReportedLost int64
-	// Pipes are those to other nodes.
-	Pipes []pipe.Traffic
-}
-
-// Report takes stock.
-func (s *SFU) Report() Report {
-	epochs, screens := s.web.epochs(), s.screens()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r := Report{
-		Epochs: epochs, Screens: screens, Members: map[string]map[string]int64{}, People: len(s.peers),
-		PacketsOut: s.count.PacketsOut.Load(), BytesOut: s.count.BytesOut.Load(),
-		Reported: s.count.Reported.Load(), ReportedLost: s.count.ReportedLost.Load(),
-	}
-	if s.web.mesh != nil {
-		packets, bytes := s.web.mesh.Sent()
-		r.PacketsOut, r.BytesOut = r.PacketsOut+packets, r.BytesOut+bytes
-		r.Pipes = s.web.mesh.Traffic()
-	}
-	for at, p := range s.peers {
-		if r.Members[at.room] == nil {
-			r.Members[at.room] = map[string]int64{}
-		}
-		r.Members[at.room][at.key] = p.revision
-	}
-	return r
 }
 
 // Close tells everybody the code, disconnects them, and closes the media port.

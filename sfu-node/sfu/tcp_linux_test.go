@@ -148,6 +148,9 @@ func TestTCPEndsWithThePeer(t *testing.T) {
 	if w.socket.connection(at) == nil {
 		t.Fatalf("anna is at %v", at)
 	}
+	if n, f := w.Report().OverTCP, w.RoomFigures(time.Second); n != 1 || f[0].OverTCP != 1 || f[0].People != 2 {
+		t.Errorf("%d people are over TCP, by room %+v", n, f)
+	}
 	w.Remove("room", "key-anna", 1, events.CodeRemoved)
 	anna.until("why", func() bool { m, ok := last[events.Closing](anna); return ok && m.Code == events.CodeRemoved })
 	for deadline := time.Now().Add(patience); w.socket.connection(at) != nil; time.Sleep(time.Millisecond) {
