@@ -282,16 +282,6 @@ func (c *Client) SendRaw(raw []byte) error {
 // Connection is the connection itself, for what this package does not do.
 func (c *Client) Connection() *webrtc.PeerConnection { return c.pc }
 
-// Close ends the connection and waits for its goroutines.
-func (c *Client) Close() error {
-	c.end()
-	err := c.pc.GracefulClose()
-	if c.mux != nil {
-		err = errors.Join(err, c.mux.Close())
-	}
-	return err
-}
-
 // onTrack hands on what comes on a receive stream until it ends.
 func (c *Client) onTrack(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
 	mid := ""
