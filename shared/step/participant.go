@@ -153,11 +153,11 @@ func (w *World) seating(ctx context.Context, name room.Name, key room.Key, role 
 		return control.Seating{}, err
 	}
 	for _, need := range s.Stranded(avoid, w.Now()) {
-		more, err := w.Store.Find(ctx, Candidates{Region: w.Settings.Region, Need: need, Limit: placement.Candidates})
+		more, err := w.living(ctx, Candidates{Region: w.Settings.Region, Need: need, Limit: placement.Candidates})
 		if err != nil {
 			return control.Seating{}, err
 		}
-		s.Candidates = among(s.Candidates, more.Nodes)
+		s.Candidates = among(s.Candidates, more)
 	}
 	if need := s.Outgrowing(role, w.Now(), w.Settings); need != (room.Load{}) {
 		// Blocks that were granted between the two reads are missing here, and not from
@@ -169,11 +169,11 @@ func (w *World) seating(ctx context.Context, name room.Name, key room.Key, role 
 			}
 			return w.seating(ctx, name, key, role, avoid)
 		}
-		more, err := w.Store.Find(ctx, Candidates{Region: w.Settings.Region, Need: need, Limit: placement.Candidates})
+		more, err := w.living(ctx, Candidates{Region: w.Settings.Region, Need: need, Limit: placement.Candidates})
 		if err != nil {
 			return control.Seating{}, err
 		}
-		s.Candidates = among(s.Candidates, more.Nodes)
+		s.Candidates = among(s.Candidates, more)
 	}
 	items, err = w.Store.Find(ctx, Demand{w.Settings.Region})
 	s.Launches = items.Launches
@@ -181,7 +181,7 @@ func (w *World) seating(ctx context.Context, name room.Name, key room.Key, role 
 }
 
 // candidates are the fullest nodes that fit at least one seat of the room for
-// the role.
+// the role. Nodes that have died and still have room hide none that live.
 func (w *World) candidates(ctx context.Context, r *room.Room, role room.Role) ([]fleet.View, error) {
 	profile := w.Settings.Profile
 	if r != nil {
@@ -191,14 +191,33 @@ func (w *World) candidates(ctx context.Context, r *room.Room, role room.Role) ([
 	if r == nil || len(r.Blocks) == 0 {
 		roomy := q
 		roomy.Need = roomy.Need.Plus(w.Settings.Margin())
-		items, err := w.Store.Find(ctx, roomy)
-		if err != nil || len(items.Nodes) > 0 {
-			return items.Nodes, err
+		nodes, err := w.living(ctx, roomy)
+		if err != nil || len(nodes) > 0 {
+			return nodes, err
 		}
 		q.Emptiest = true
 	}
-	items, err := w.Store.Find(ctx, q)
-	return items.Nodes, err
+	return w.living(ctx, q)
+}
+
+// deadHide is how many candidates are asked for where the usual number of them take
+// nobody.
+const deadHide = 50
+
+// living finds candidates that take people now.
+func (w *World) living(ctx context.Context, q Candidates) ([]fleet.View, error) {
+	for {
+		items, err := w.Store.Find(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		found := len(items.Nodes)
+		nodes := slices.DeleteFunc(items.Nodes, func(v fleet.View) bool { return !v.Takes(w.Now()) })
+		if len(nodes) > 0 || found < q.Limit || q.Limit >= deadHide {
+			return nodes, nil
+		}
+		q.Limit = deadHide
+	}
 }
 
 // among adds to nodes those of more that are not among them.

@@ -8,6 +8,8 @@ import (
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/placement"
+	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/step"
 )
 
@@ -283,5 +285,35 @@ func TestADrainingNodesBlocksTakeNobody(t *testing.T) {
 	l.refused(l.joins(someone("dan", "r")), events.CodeRoomFull)
 	if l.seats()["r"] != 5 || len(people) != 2 {
 		t.Errorf("seats %v", l.seats())
+	}
+}
+
+// A node that has died keeps its room in the index until it is given up. Others
+// must not wait for a launch because of that.
+func TestTheDeadHideNoneThatLive(t *testing.T) {
+	l := newLab(t, 10)
+	people, n, m := l.fills(5, "r")
+	l.after(fleet.LeaseLasts+time.Second, n)
+	newcomer := someone("newcomer", "another")
+	if a := l.admit(newcomer, n); a.Node != string(n.id) {
+		t.Errorf("the first of a room is on %s, %s is dead", a.Node, m.id)
+	}
+	if got := l.seats(); got["r"] != len(people) || got["another"] != 1 {
+		t.Errorf("seats %v", got)
+	}
+
+	// Many of them, on either side of the one that lives.
+	l = newLab(t, 10)
+	_, n, m = l.fills(5, "r")
+	dead := l.node(m).Node
+	for i := range 2 * placement.Candidates {
+		dead.ID = room.NodeID(fmt.Sprintf("%c-dead-%d", "az"[i%2], i))
+		if err := l.World.Store.Commit(t.Context(), []control.Change{control.PutNode{Node: dead}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.after(fleet.LeaseLasts+time.Second, n, m)
+	if a := l.admit(newcomer, m); a.Node != string(m.id) {
+		t.Errorf("the first of a room is on %s, expected %s", a.Node, m.id)
 	}
 }
