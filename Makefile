@@ -52,7 +52,7 @@ bench: setup-test build ## Measure joins, cold starts, bad networks and forwardi
 	@go run ./bench/units
 	@go run ./bench/network
 	@go build -o build/forward ./bench/forward && build/forward
-	@go test -run NONE -bench Pipe ./sfu-node/pipe
+	@go test -run NONE -bench . ./sfu-node/pipe
 	@go test -count 1 -run TestLatencyThroughPipes -v ./sfu-node/sfu | grep pipes:
 
 bench-quic: ## Weigh RTP over QUIC against a pipe (nothing else should run)

@@ -45,6 +45,7 @@ type figures struct {
 	cpu       float64 // µs for a packet that came
 	delivered float64 // of those that were offered
 	p50, p99  float64 // ms
+	p999      float64
 	unsent    float64 // of those that were offered: given up before they were sent
 	overhead  float64 // bytes on the way for each byte of payload that was offered
 }
@@ -55,7 +56,7 @@ func (f figures) String() string {
 	if f.shaped { // what shapes the way would be counted too
 		cpu, overhead = "", fmt.Sprintf("%.2f", f.overhead)
 	}
-	return fmt.Sprintf("%s | %.1f %% | %.2f | %.2f | %.1f %% | %s", cpu, 100*f.delivered, f.p50, f.p99, 100*f.unsent, overhead)
+	return fmt.Sprintf("%s | %.1f %% | %.2f | %.2f | %.2f | %.1f %% | %s", cpu, 100*f.delivered, f.p50, f.p99, f.p999, 100*f.unsent, overhead)
 }
 
 // meter notes what comes.
@@ -127,7 +128,7 @@ func measure(ctx context.Context, r row, connect func(context.Context, int, shap
 		shaped:    r.shape != shape{},
 		cpu:       float64(took.Microseconds()) / float64(came),
 		delivered: float64(came) / float64(k.offered),
-		p50:       m.percentile(0.5), p99: m.percentile(0.99),
+		p50:       m.percentile(0.5), p99: m.percentile(0.99), p999: m.percentile(0.999),
 		unsent:   float64(k.unsent) / float64(k.offered),
 		overhead: float64(c.wire()) / float64(k.offered*payloadBytes),
 	}, nil

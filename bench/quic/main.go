@@ -57,7 +57,7 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer, length time.Duration, rounds int) error {
-	fmt.Fprintf(out, "| what is offered | carried by | µs CPU a packet | delivered | p50 ms | p99 ms | never sent | bytes on the way |\n|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(out, "| what is offered | carried by | µs CPU a packet | delivered | p50 ms | p99 ms | p99.9 ms | never sent | bytes on the way |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, r := range rows {
 		got := make([][]figures, len(carriers))
 		for range rounds {
@@ -92,6 +92,7 @@ func middle(all []figures) figures {
 		delivered: of(func(f figures) float64 { return f.delivered }),
 		p50:       of(func(f figures) float64 { return f.p50 }),
 		p99:       of(func(f figures) float64 { return f.p99 }),
+		p999:      of(func(f figures) float64 { return f.p999 }),
 		unsent:    of(func(f figures) float64 { return f.unsent }),
 		overhead:  of(func(f figures) float64 { return f.overhead }),
 	}

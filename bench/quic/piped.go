@@ -93,7 +93,7 @@ func newPiped(ctx context.Context, flows int, s shape, take taker) (carrier, err
 		}
 	}
 	for range flows {
-		f, err := links[0].Open(links[1].Expect(receiver{take}), memory)
+		f, err := links[0].Open(links[1].Expect(500, receiver{take}), memory)
 		if err != nil {
 			p.close()
 			return nil, err

@@ -61,6 +61,31 @@ func Listen(network string, at *net.UDPAddr, n int) ([]*net.UDPConn, error) {
 	return conns, nil
 }
 
+// Steer makes the kernel divide what comes to sockets of one port (from [Listen], in
+// its order) by the four bytes at an offset in a datagram, as a big-endian number:
+// modulo the sockets it says whose it is. Datagrams that end before are the first
+// one's. On an error senders are divided as before.
+func Steer(conns []*net.UDPConn, offset int) error {
+	if len(conns) < 2 {
+		return nil
+	}
+	raw, err := conns[0].SyscallConn()
+	if err != nil {
+		return err
+	}
+	program := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: uint32(offset)},
+		{Code: unix.BPF_ALU | unix.BPF_MOD | unix.BPF_K, K: uint32(len(conns))},
+		{Code: unix.BPF_RET | unix.BPF_A},
+	}
+	var set error
+	err = raw.Control(func(fd uintptr) {
+		set = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
+			&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
+	})
+	return errors.Join(err, set)
+}
+
 // message is struct mmsghdr.
 type message struct {
 	header unix.Msghdr

@@ -10,6 +10,9 @@ func Listen(network string, at *net.UDPAddr, _ int) ([]*net.UDPConn, error) {
 	return []*net.UDPConn{c}, err
 }
 
+// Steer does nothing: [Listen] opens one socket.
+func Steer([]*net.UDPConn, int) error { return nil }
+
 func segments(*net.UDPConn) bool { return false }
 
 // Writer writes bursts. It is for one goroutine at a time.

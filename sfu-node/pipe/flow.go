@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/spillway-sfu/spillway/sfu-node/burst"
@@ -18,7 +19,12 @@ const (
 	batchBytes = 64 << 10
 	batchRuns  = 64
 	// repeatAfter is how soon the same packet is not repeated again.
-	repeatAfter = 10 * time.Millisecond
+	repeatAfter = 8 * time.Millisecond
+	// One packet is repeated for each so many that are sent, and at most repeatBurst
+	// for what was sent before: a way that loses more is narrow, and to repeat it all
+	// would make it narrower.
+	repeatOneIn = 4
+	repeatBurst = 64
 )
 
 // Packet is an RTP packet to send. Type is whatever number the two sides agree on,
@@ -49,6 +55,7 @@ type Batch struct {
 	buf    []byte
 	used   int
 	runs   []burst.Run
+	last   *Flow // whose the last run is: those who divide what comes look at the first packet of a run
 }
 
 // Batch returns an empty batch, to be given back by [Batch.Release].
@@ -58,7 +65,7 @@ func (m *Mesh) Batch() *Batch {
 	}
 	b := &Batch{mesh: m, buf: make([]byte, batchBytes), runs: make([]burst.Run, 0, batchRuns)}
 	var err error
-	if b.writer, err = m.burst.NewWriter(); err != nil {
+	if b.writer, err = m.bursts[int(m.batched.Add(1))%len(m.bursts)].NewWriter(); err != nil {
 		m.log.Error("pipe socket", "error", err) // it is closed
 	}
 	return b
@@ -75,7 +82,7 @@ func (b *Batch) flush() {
 		b.mesh.packets.Add(int64(b.writer.Write(b.runs)))
 		b.mesh.bytes.Add(int64(b.used))
 	}
-	b.runs, b.used = b.runs[:0], 0
+	b.runs, b.used, b.last = b.runs[:0], 0, nil
 }
 
 // room makes room for one more packet.
@@ -87,17 +94,19 @@ func (b *Batch) room() []byte {
 }
 
 // add takes the n bytes at the end of what is used as a datagram to a peer, in one
-// run with the one before if that is to the same and as long.
-func (b *Batch) add(l *Link, n int) {
+// run with the one before if that is of the same flow and as long.
+func (b *Batch) add(f *Flow, n int) {
+	l := f.link
 	start := b.used
 	b.used += n
 	if k := len(b.runs) - 1; k >= 0 {
 		r := &b.runs[k]
-		if r.To == l.to && n <= r.Size && len(r.Data)%r.Size == 0 && len(r.Data)+n <= burst.MaxBytes && len(r.Data)/r.Size < burst.MaxSegments {
+		if b.last == f && n <= r.Size && len(r.Data)%r.Size == 0 && len(r.Data)+n <= burst.MaxBytes && len(r.Data)/r.Size < burst.MaxSegments {
 			r.Data = b.buf[start-len(r.Data) : b.used]
 			return
 		}
 	}
+	b.last = f
 	b.runs = append(b.runs, burst.Run{To: l.to, Data: b.buf[start:b.used], Size: n})
 }
 
@@ -113,6 +122,7 @@ type Flow struct {
 	packets int64
 	bytes   int64
 	sent    []sent
+	credit  int // for repetitions: repeatOneIn for each
 }
 
 // sent is a sealed packet that may be asked for again.
@@ -130,13 +140,37 @@ var ErrNumber = errors.New("pipe: number of a flow was used before")
 func (l *Link) Open(number uint32, memory int) (*Flow, error) {
 	l.sendMu.Lock()
 	defer l.sendMu.Unlock()
-	if number <= l.last {
-		return nil, fmt.Errorf("%w: %d after %d", ErrNumber, number, l.last)
+	if !l.used.take(number) {
+		return nil, fmt.Errorf("%w: %d", ErrNumber, number)
 	}
-	l.last = number
-	f := &Flow{link: l, number: number, stream: l.sealer.Stream(number), sent: make([]sent, memory)}
+	f := &Flow{link: l, number: number, stream: l.sealer.Stream(number), sent: make([]sent, memory), credit: repeatOneIn * repeatBurst}
 	l.flows[number] = f
 	return f, nil
+}
+
+// numbers are those that were used. Rooms ask at the same time, so they come nearly
+// in order; what is far behind counts as used.
+type numbers struct {
+	highest uint32
+	behind  map[uint32]bool // that were used, of the last keptNumbers
+}
+
+const keptNumbers = 1 << 12
+
+// take reports whether a number was never used, and uses it.
+func (u *numbers) take(n uint32) bool {
+	if n == 0 || u.behind[n] || n < u.highest && u.highest-n >= keptNumbers {
+		return false
+	}
+	if u.behind == nil {
+		u.behind = map[uint32]bool{}
+	}
+	u.behind[n] = true
+	u.highest = max(u.highest, n)
+	if len(u.behind) > 2*keptNumbers {
+		maps.DeleteFunc(u.behind, func(old uint32, _ bool) bool { return u.highest-old >= keptNumbers })
+	}
+	return true
 }
 
 // Close ends a flow.
@@ -207,11 +241,12 @@ func (f *Flow) send(p *Packet, b *Batch) {
 		s.sequence, s.at = sequence, 0
 		s.raw = append(s.raw[:0], at[:n]...)
 	}
+	f.credit = min(f.credit+1, repeatOneIn*repeatBurst)
 	f.packets++
 	f.bytes += int64(n)
 	f.link.stats.packetsOut.Add(1)
 	f.link.stats.bytesOut.Add(int64(n))
-	b.add(f.link, n)
+	b.add(f, n)
 }
 
 // described is how many bytes a dependency descriptor of so many takes in a header.
@@ -243,11 +278,12 @@ func (f *Flow) repeat(sequence uint16, now time.Duration, b *Batch) {
 		return
 	}
 	s := &f.sent[int(sequence)%len(f.sent)]
-	if s.sequence != sequence || len(s.raw) == 0 || s.at > 0 && now-s.at < repeatAfter {
+	if s.sequence != sequence || len(s.raw) == 0 || s.at > 0 && now-s.at < repeatAfter || f.credit < repeatOneIn {
 		return
 	}
 	s.at = now
+	f.credit -= repeatOneIn
 	n := copy(b.room(), s.raw)
 	f.link.stats.repeated.Add(1)
-	b.add(f.link, n)
+	b.add(f, n)
 }

@@ -96,7 +96,7 @@ func TestADependencyDescriptorGoesAlong(t *testing.T) {
 	t.Parallel()
 	a, b, _ := pair(t)
 	to := &described{make(chan []byte, 10)}
-	f, err := a.joined().Open(b.joined().Expect(to), 16)
+	f, err := a.joined().Open(b.joined().Expect(500, to), 16)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestALossyRoadLosesNothing(t *testing.T) {
 	a, b, road := pair(t)
 	road.Lose(11)
 	var c collector
-	number := b.joined().Expect(&c)
+	number := b.joined().Expect(500, &c)
 	f, err := a.joined().Open(number, 256)
 	if err != nil {
 		t.Fatal(err)
@@ -150,23 +150,33 @@ func TestALossyRoadLosesNothing(t *testing.T) {
 	}
 }
 
+// Rooms ask at the same time, so numbers may come in another order than they were
+// chosen in, but none twice.
 func TestFlowNumbersAreUsedOnce(t *testing.T) {
 	t.Parallel()
 	a, b, _ := pair(t)
 	var c collector
 	l := b.joined()
-	first, second := l.Expect(&c), l.Expect(&c)
+	first, second := l.Expect(500, &c), l.Expect(500, &c)
 	if second <= first {
 		t.Fatalf("numbers %d and %d", first, second)
 	}
-	f, err := a.joined().Open(second, 0)
+	var f *pipe.Flow
+	for _, n := range []uint32{second, first} {
+		var err error
+		if f, err = a.joined().Open(n, 0); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	late, err := a.joined().Open(second+5000, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Close()
-	for _, n := range []uint32{first, second} {
+	late.Close()
+	for _, n := range []uint32{0, first, second, second + 5000, second + 1} {
 		if _, err := a.joined().Open(n, 0); err == nil {
-			t.Errorf("flow %d was opened after %d", n, second)
+			t.Errorf("flow %d was opened", n)
 		}
 	}
 	b1 := a.Batch()
@@ -183,7 +193,7 @@ func TestPacketsWithoutAnEndAreFlushed(t *testing.T) {
 	t.Parallel()
 	a, b, _ := pair(t)
 	var c collector
-	f, err := a.joined().Open(b.joined().Expect(&c), 16)
+	f, err := a.joined().Open(b.joined().Expect(500, &c), 16)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +223,7 @@ func TestManyFlowsComeAndGo(t *testing.T) {
 	from, to := a.joined(), b.joined()
 	for i := range 2500 {
 		var c collector
-		number := to.Expect(&c)
+		number := to.Expect(500, &c)
 		f, err := from.Open(number, 1)
 		if err != nil {
 			t.Fatal(err)

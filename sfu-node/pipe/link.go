@@ -47,12 +47,13 @@ type Link struct {
 	sendMu sync.Mutex
 	sealer *seal.Sealer
 	flows  map[uint32]*Flow // by number; guarded by sendMu
-	last   uint32           // the highest number that the peer has asked by
+	used   numbers          // those that the peer has asked by; guarded by sendMu
 
 	expectMu sync.Mutex
 	asked    uint32                               // the highest number that this side has asked by
 	expected atomic.Pointer[map[uint32]*incoming] // replaced as a whole
-	opener   *seal.Opener                         // for the reader alone
+	openers  []*seal.Opener                       // one for each reader
+	repaired atomic.Int64                         // how long repairs take, smoothed; 0 before the first
 
 	stats counters
 }
@@ -139,10 +140,14 @@ func (m *Mesh) newLink(conn *tls.Conn, j *joined) (*Link, error) {
 	if l.sealer, err = seal.NewSealer(mine); err != nil {
 		return nil, err
 	}
-	if l.opener, err = seal.NewOpener(theirs); err != nil {
-		return nil, err
+	for range m.udps {
+		opener, err := seal.NewOpener(theirs)
+		if err != nil {
+			return nil, err
+		}
+		opener.Bound(maxFlows)
+		l.openers = append(l.openers, opener)
 	}
-	l.opener.Bound(maxFlows)
 	return l, nil
 }
 

@@ -14,6 +14,11 @@
 // timestamps are the publisher's. What is lost on the way is asked for by the
 // receiving side and repeated by the sending one.
 //
+// What comes is read on as many cores as the node has: each has a socket of the
+// port, among which the kernel divides datagrams by the number of their flow. So a
+// flow is read by one goroutine, in order, and handed to no other on its way; which
+// one is chosen with the number, by what each has to carry.
+//
 // A pipe is cut when nothing is heard on either half for [Config].Silence. It is
 // then dialled again; all state is told anew, and flows are asked for anew.
 package pipe
@@ -27,6 +32,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,6 +87,9 @@ type Config struct {
 	Handler Handler
 	// Plain writes every packet with a system call of its own.
 	Plain bool
+	// Readers is on how many goroutines pipes are read; as many as there are cores,
+	// up to 16.
+	Readers int
 	// Silence is how long nothing need be heard for a pipe to count as cut; 2.5 s.
 	Silence time.Duration
 }
@@ -97,6 +106,7 @@ const (
 	maxHandshakes = 64
 
 	bufferBytes = 4 << 20
+	maxReaders  = 16
 )
 
 // Mesh is all pipes of a node. Its methods may be called from any goroutine.
@@ -104,18 +114,22 @@ type Mesh struct {
 	cfg      Config
 	log      *slog.Logger
 	tcp      *net.TCPListener
-	udp      *net.UDPConn
-	burst    *burst.Socket
+	udps     []*net.UDPConn // of one port, one for each reader
+	bursts   []*burst.Socket
 	batches  sync.Pool // of *Batch
+	batched  atomic.Uint32
 	byAddr   atomic.Pointer[map[netip.AddrPort]*Link]
 	epoch    time.Time
 	ctx      context.Context
 	stop     context.CancelFunc
 	working  sync.WaitGroup
+	reading  sync.WaitGroup
 	shaking  chan struct{}
 	refusals atomic.Int64
 	packets  atomic.Int64 // sent, over all links, and their bytes
 	bytes    atomic.Int64
+
+	choosing sync.Mutex // held while the number of a flow is chosen
 
 	mu    sync.Mutex
 	peers map[string]*joined // by node
@@ -135,50 +149,24 @@ func Listen(cfg Config) (*Mesh, error) {
 	if cfg.Silence <= 0 {
 		cfg.Silence = defaultSilence
 	}
-	tcp, udp, err := listen(cfg.Bind)
+	if cfg.Readers <= 0 {
+		cfg.Readers = min(runtime.GOMAXPROCS(0), maxReaders)
+	}
+	tcp, udps, err := listen(cfg.Bind, cfg.Readers)
 	if err != nil {
 		return nil, fmt.Errorf("pipe: listen: %w", err)
 	}
-	// The kernel may grant less; the drops then show in its counters.
-	_ = udp.SetReadBuffer(bufferBytes)
-	_ = udp.SetWriteBuffer(bufferBytes)
 	m := &Mesh{
-		cfg: cfg, log: cfg.Log, tcp: tcp, udp: udp, burst: burst.NewSocket(udp, cfg.Plain),
+		cfg: cfg, log: cfg.Log, tcp: tcp, udps: udps,
 		epoch: time.Now(), shaking: make(chan struct{}, maxHandshakes), peers: map[string]*joined{},
 	}
 	m.byAddr.Store(&map[netip.AddrPort]*Link{})
 	m.ctx, m.stop = context.WithCancel(context.Background())
-	reader, err := newReader(m)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("pipe: read: %w", err), tcp.Close(), udp.Close())
+	if err := m.read(); err != nil {
+		return nil, errors.Join(fmt.Errorf("pipe: read: %w", err), tcp.Close(), m.closeUDP())
 	}
 	m.work(m.accept)
-	m.work(reader.run)
 	return m, nil
-}
-
-// listen takes one port for both TCP and UDP.
-func listen(bind netip.AddrPort) (*net.TCPListener, *net.UDPConn, error) {
-	const tries = 20
-	family := "4"
-	if bind.Addr().Is6() {
-		family = "6"
-	}
-	for n := 0; ; n++ {
-		tcp, err := net.ListenTCP("tcp"+family, net.TCPAddrFromAddrPort(bind))
-		if err != nil {
-			return nil, nil, err
-		}
-		port := uint16(tcp.Addr().(*net.TCPAddr).Port)
-		udp, err := net.ListenUDP("udp"+family, net.UDPAddrFromAddrPort(netip.AddrPortFrom(bind.Addr(), port)))
-		if err == nil {
-			return tcp, udp, nil
-		}
-		_ = tcp.Close()
-		if bind.Port() != 0 || n == tries {
-			return nil, nil, err
-		}
-	}
 }
 
 // Port is where pipes arrive, TCP and UDP.
@@ -195,6 +183,9 @@ type Traffic struct {
 	Node              string
 	Up                bool
 	BytesOut, BytesIn int64
+	// Asked is how many packets this node has missed and asked for, Repeated how many
+	// it has repeated for the other.
+	Asked, Repeated int64
 }
 
 // Traffic returns what each pipe has carried, to the nodes that this one is
@@ -206,7 +197,8 @@ func (m *Mesh) Traffic() []Traffic {
 	for node, j := range m.peers {
 		t := Traffic{Node: node}
 		if j.link != nil {
-			t.Up, t.BytesOut, t.BytesIn = true, j.link.stats.bytesOut.Load(), j.link.stats.bytesIn.Load()
+			c := &j.link.stats
+			t.Up, t.BytesOut, t.BytesIn, t.Asked, t.Repeated = true, c.bytesOut.Load(), c.bytesIn.Load(), c.asked.Load(), c.repeated.Load()
 		}
 		out = append(out, t)
 	}
@@ -228,8 +220,11 @@ func (m *Mesh) Close() {
 	m.stop()
 	_ = m.tcp.Close()
 	m.Assign(nil)
-	_ = m.udp.Close()
 	m.working.Wait()
+	// No pipe stands any more: while sockets close one by one, the others get what
+	// was theirs.
+	_ = m.closeUDP()
+	m.reading.Wait()
 }
 
 // Assign makes these nodes, and no others, the ones that this node is joined to.

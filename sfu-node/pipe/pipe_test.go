@@ -102,15 +102,19 @@ func certificate(t testing.TB) (tls.Certificate, string) {
 	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}, strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
 }
 
-func newNode(t testing.TB, name string) *node {
+func newNode(t testing.TB, name string, change ...func(*pipe.Config)) *node {
 	t.Helper()
 	own, print := certificate(t)
 	n := &node{t: t, name: name, print: print, changed: make(chan struct{})}
-	var err error
-	n.Mesh, err = pipe.Listen(pipe.Config{
+	cfg := pipe.Config{
 		Node: name, Certificate: own, Bind: netip.AddrPortFrom(local, 0), Handler: n,
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	var err error
+	n.Mesh, err = pipe.Listen(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,8 +127,8 @@ func (n *node) peer(port int) pipe.Peer {
 }
 
 // pair is two nodes with a road between them.
-func pair(t *testing.T) (a, b *node, road *pipetest.Road) {
-	a, b = newNode(t, "a"), newNode(t, "b")
+func pair(t *testing.T, change ...func(*pipe.Config)) (a, b *node, road *pipetest.Road) {
+	a, b = newNode(t, "a", change...), newNode(t, "b", change...)
 	road = pipetest.New(t, a.Port(), b.Port())
 	a.Assign([]pipe.Peer{b.peer(road.B())})
 	b.Assign([]pipe.Peer{a.peer(road.A())})

@@ -16,7 +16,11 @@ import (
 // bufferLen is room for a sealed packet.
 const bufferLen = 2048
 
-// Receiver takes the packets of one flow, on the goroutine that reads all pipes.
+// numberAt is where a packet has its flow's number: RTP's SSRC.
+const numberAt = 8
+
+// Receiver takes the packets of one flow, always on the same one of the goroutines
+// that read pipes.
 type Receiver interface {
 	// Packet takes an RTP packet, which the receiver must not keep. It reports true
 	// when more must come, or [Receiver.Flush], for the packet to have an effect.
@@ -29,9 +33,12 @@ type Receiver interface {
 const gatherFor = 2 * time.Millisecond
 
 const (
-	// A packet that is missing is asked for again this often, so many times.
-	askAgain = 15 * time.Millisecond
-	askMost  = 8
+	// A packet that is missing is asked for again when it should have come, at the
+	// earliest after this, each time after half as long again, and in all for so long.
+	askAgain = 10 * time.Millisecond
+	askFor   = 600 * time.Millisecond
+	// repairShare is how much of a new measurement counts.
+	repairShare = 8
 	// maxMissing bounds what is asked for of one flow; a larger gap is a cut.
 	maxMissing = 64
 )
@@ -39,6 +46,7 @@ const (
 // incoming is a flow that this side has asked for.
 type incoming struct {
 	number   uint32
+	kbps     int64
 	receiver Receiver
 	packets  atomic.Int64
 
@@ -50,20 +58,38 @@ type incoming struct {
 
 type missing struct {
 	sequence uint16
-	asked    time.Duration
-	times    int
+	first    time.Duration // when it was asked for; 0 is not yet
+	next     time.Duration // when to ask again
+	wait     time.Duration
 }
 
-// Expect chooses the number of a flow, on which the peer may from now on send what
-// goes to r.
-func (l *Link) Expect(r Receiver) (number uint32) {
+// Expect chooses the number of a flow of about so many kbps, on which the peer may
+// from now on send what goes to r. Of the goroutines that read, the one takes it
+// that has least to carry.
+func (l *Link) Expect(kbps int64, r Receiver) (number uint32) {
+	l.mesh.choosing.Lock()
+	defer l.mesh.choosing.Unlock()
+	reader := l.mesh.idlest()
 	l.expectMu.Lock()
 	defer l.expectMu.Unlock()
-	l.asked++
+	readers := uint32(len(l.openers))
+	next := l.asked + 1
+	l.asked = next + (reader+readers-next%readers)%readers
 	now := maps.Clone(*l.expected.Load())
-	now[l.asked] = &incoming{number: l.asked, receiver: r}
+	now[l.asked] = &incoming{number: l.asked, kbps: max(kbps, 1), receiver: r}
 	l.expected.Store(&now)
 	return l.asked
+}
+
+// idlest is the reader that has least to carry.
+func (m *Mesh) idlest() uint32 {
+	loads := make([]int64, len(m.udps))
+	for _, l := range *m.byAddr.Load() {
+		for number, in := range *l.expected.Load() {
+			loads[number%uint32(len(loads))] += in.kbps
+		}
+	}
+	return uint32(slices.Index(loads, slices.Min(loads)))
 }
 
 // Forget stops to take a flow. A packet may still be on its way to the receiver.
@@ -89,19 +115,20 @@ func (l *Link) Received() map[uint32]int64 {
 	return counts
 }
 
-// reader reads the socket. One goroutine uses it.
+// reader reads one socket. One goroutine uses it.
 type reader struct {
 	mesh      *Mesh
+	index     int
 	datagrams *burst.Reader
 	waiting   []*incoming // for more packets
 	since     time.Duration
 	lacking   map[*incoming]*Link // flows of which something is missing
 }
 
-// newReader makes a reader of the mesh's socket.
-func newReader(m *Mesh) (*reader, error) {
-	datagrams, err := burst.NewReader(m.udp, bufferLen, m.cfg.Plain)
-	return &reader{mesh: m, datagrams: datagrams, lacking: map[*incoming]*Link{}}, err
+// newReader makes the reader of one of the mesh's sockets.
+func newReader(m *Mesh, index int) (*reader, error) {
+	datagrams, err := burst.NewReader(m.udps[index], bufferLen, m.cfg.Plain)
+	return &reader{mesh: m, index: index, datagrams: datagrams, lacking: map[*incoming]*Link{}}, err
 }
 
 // run reads until the socket is closed.
@@ -154,10 +181,11 @@ func (r *reader) datagram(b []byte, from netip.AddrPort, now time.Duration) {
 	if l == nil || len(b) < headerLen {
 		return
 	}
+	opener := l.openers[r.index]
 	l.stats.packetsIn.Add(1)
 	l.stats.bytesIn.Add(int64(len(b)))
 	if b[1] >= 192 && b[1] <= 223 {
-		if report, err := l.opener.OpenRTCP(b); err == nil {
+		if report, err := opener.OpenRTCP(b); err == nil {
 			l.carried.Store(int64(now))
 			l.onReport(report, now)
 		} else {
@@ -165,14 +193,14 @@ func (r *reader) datagram(b []byte, from netip.AddrPort, now time.Duration) {
 		}
 		return
 	}
-	in := (*l.expected.Load())[binary.BigEndian.Uint32(b[8:])]
+	in := (*l.expected.Load())[binary.BigEndian.Uint32(b[numberAt:])]
 	if in == nil {
 		return // not any more
 	}
-	packet, _, err := l.opener.Open(b)
+	packet, _, err := opener.Open(b)
 	if errors.Is(err, seal.ErrStreams) { // flows have come and gone, whose numbers are never used again
-		l.opener.Retain(l.expects)
-		packet, _, err = l.opener.Open(b)
+		opener.Retain(l.expects)
+		packet, _, err = opener.Open(b)
 	}
 	if err != nil {
 		l.stats.forged.Add(1)
@@ -180,7 +208,7 @@ func (r *reader) datagram(b []byte, from netip.AddrPort, now time.Duration) {
 	}
 	l.carried.Store(int64(now))
 	in.packets.Add(1)
-	if in.note(binary.BigEndian.Uint16(packet[2:])) {
+	if in.note(l, binary.BigEndian.Uint16(packet[2:]), now) {
 		r.lacking[in] = l
 	}
 	if !in.receiver.Packet(packet) {
@@ -201,11 +229,16 @@ func (r *reader) datagram(b []byte, from netip.AddrPort, now time.Duration) {
 
 // note takes the number of a packet that has come. It reports whether any before
 // it are missing.
-func (in *incoming) note(sequence uint16) bool {
+func (in *incoming) note(l *Link, sequence uint16, now time.Duration) bool {
 	ahead := int16(sequence - in.highest)
 	switch {
 	case ahead <= 0:
-		in.missing = slices.DeleteFunc(in.missing, func(m missing) bool { return m.sequence == sequence })
+		in.missing = slices.DeleteFunc(in.missing, func(m missing) bool {
+			if m.sequence == sequence && m.first > 0 {
+				l.repairTook(now - m.first)
+			}
+			return m.sequence == sequence
+		})
 	case ahead > maxMissing:
 		in.missing = in.missing[:0]
 		in.highest = sequence
@@ -219,26 +252,48 @@ func (in *incoming) note(sequence uint16) bool {
 	return len(in.missing) > 0
 }
 
+// repairTook notes how long after it was first asked for a packet came. Two readers
+// may do so at once; either value will do.
+func (l *Link) repairTook(took time.Duration) {
+	old := l.repaired.Load()
+	if old == 0 {
+		l.repaired.Store(int64(took))
+		return
+	}
+	l.repaired.Store(old + (int64(took)-old)/repairShare)
+}
+
 // askAll asks for what is missing and due.
 func (r *reader) askAll(now time.Duration) {
 	for in, l := range r.lacking {
-		var ask []uint16
-		for i := range in.missing {
-			m := &in.missing[i]
-			if m.times == 0 || now-m.asked >= askAgain {
-				m.asked = now
-				m.times++
-				ask = append(ask, m.sequence)
-			}
+		if ask := in.due(l, now); len(ask) > 0 {
+			l.ask(in.number, ask)
 		}
-		in.missing = slices.DeleteFunc(in.missing, func(m missing) bool { return m.times > askMost })
 		if len(in.missing) == 0 || (*l.expected.Load())[in.number] != in {
 			delete(r.lacking, in)
 		}
-		if len(ask) > 0 {
-			l.ask(in.number, ask)
-		}
 	}
+}
+
+// due takes what is to be asked for now. Who asked again sooner than an answer can
+// be there would be sent twice what was lost because there was too much.
+func (in *incoming) due(l *Link, now time.Duration) (ask []uint16) {
+	usual := time.Duration(l.repaired.Load())
+	in.missing = slices.DeleteFunc(in.missing, func(m missing) bool { return m.first > 0 && now-m.first > askFor })
+	for i := range in.missing {
+		m := &in.missing[i]
+		if m.first > 0 && now < m.next {
+			continue
+		}
+		if m.first == 0 {
+			m.first, m.wait = now, max(askAgain, usual+usual/4)
+		} else {
+			m.wait += m.wait / 2
+		}
+		m.next = now + m.wait
+		ask = append(ask, m.sequence)
+	}
+	return ask
 }
 
 // ask sends a negative acknowledgement (RFC 4585, section 6.2.1).
@@ -263,7 +318,7 @@ func (l *Link) sendReport(report []byte) {
 	n, err := l.sealer.SealRTCP(b[:cap(b)], len(b))
 	l.sendMu.Unlock()
 	if err == nil {
-		_, _ = l.mesh.udp.WriteToUDPAddrPort(b[:n], l.to) // a loss like any other
+		_, _ = l.mesh.udps[0].WriteToUDPAddrPort(b[:n], l.to) // a loss like any other
 	}
 }
 

@@ -55,7 +55,7 @@ func (r *Room) fetch(pub *publication) {
 		case need && u == nil && f.via.link != nil && f.via.current && pub.listed.Load():
 			u = newInflow(r, pub, i)
 			f.fetched[i] = u
-			u.ssrc = f.via.link.Expect(inflow{u})
+			u.ssrc = f.via.link.Expect(usualKbps(pub, i), inflow{u})
 			feed.ssrc.Store(u.ssrc)
 			f.via.unasked = true
 		case !need && u != nil:
@@ -66,6 +66,18 @@ func (r *Room) fetch(pub *publication) {
 	if !alive && !pub.listed.Load() {
 		delete(r.fars, pub)
 	}
+}
+
+// usualKbps is about what a layer takes: as much as is told of it, or as such layers
+// take.
+func usualKbps(pub *publication, i int) int64 {
+	switch {
+	case pub.flows[i].Kbps > 0:
+		return pub.flows[i].Kbps
+	case !pub.video():
+		return 40
+	}
+	return [layer.Count]int64{150, 500, 1700}[i]
 }
 
 // release stops to fetch one layer.
