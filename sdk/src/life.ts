@@ -1,7 +1,7 @@
 import type { ErrorCode } from "./errors.js";
 import { Version, type FromSDK, type ToSDK } from "./events.js";
 import { Peer, type StreamCounts } from "./peer.js";
-import { answered, beat, doubtMs, heard, isSilent, pingEveryMs, restingPulse, silence, type Pulse } from "./pulse.js";
+import { answered, beat, heard, isSilent, isUneasy, look, nextLookMs, restingPulse, type Pulse } from "./pulse.js";
 
 /** After a change of the network: how often to ask for a sign of life, and how long to wait for one. */
 const doubtEveryMs = 150;
@@ -28,12 +28,13 @@ export class Life {
   readonly ready: Promise<Peer>;
   #peer: Peer | undefined;
   #listener: LifeListener | undefined;
-  #heart: ReturnType<typeof setInterval> | undefined;
+  #heart: ReturnType<typeof setTimeout> | undefined;
   #pulse: Pulse = restingPulse;
   #doubted: ReturnType<typeof setInterval> | undefined;
   #suspect = false;
-  /** What the browser had received when this was last looked at; undefined while there is no doubt. */
+  /** How much media had come when this was last looked at; undefined while all is well. */
   #received: number | undefined;
+  #looking = false;
 
   constructor(generation: number, streams: StreamCounts, videoCodecs: readonly string[], listener: LifeListener) {
     this.generation = generation;
@@ -88,7 +89,7 @@ export class Life {
   /** Ends the connection; the listener hears nothing more. */
   end(): void {
     this.#listener = undefined;
-    clearInterval(this.#heart);
+    clearTimeout(this.#heart);
     clearInterval(this.#doubted);
     this.ready.then((peer) => peer.close(), () => undefined);
   }
@@ -97,9 +98,10 @@ export class Life {
     const peer = await this.ready;
     if (!this.#listener) return;
     this.#peer = peer;
-    this.#heart = setInterval(() => void this.#beat(peer), pingEveryMs);
+    const now = performance.now();
+    this.#pulse = heard(look(this.#pulse, now), now);
     this.#listener.onOpen(peer);
-    this.ask();
+    this.#beat(peer);
   }
 
   #message(message: ToSDK): void {
@@ -109,25 +111,36 @@ export class Life {
     if (message.action !== "pong") this.#listener?.onMessage(message);
   }
 
-  #alive(now: number): void {
-    this.#pulse = heard(this.#pulse, now);
-    this.#received = undefined;
+  #alive(at: number): void {
+    this.#pulse = heard(this.#pulse, at);
+    if (!isUneasy(this.#pulse)) this.#received = undefined;
     if (!this.#suspect) return;
     this.#suspect = false;
     this.#listener?.onRecovered();
   }
 
-  async #beat(peer: Peer): Promise<void> {
-    this.ask();
-    if (silence(this.#pulse, performance.now()) < doubtMs) return;
-    // Pings may be lost or held up where media is not.
-    const received = await peer.received();
+  #beat(peer: Peer): void {
     if (!this.#listener) return;
+    this.#pulse = look(this.#pulse, performance.now());
+    this.ask();
+    this.#heart = setTimeout(() => this.#beat(peer), nextLookMs(this.#pulse));
+    if (isUneasy(this.#pulse)) void this.#lookForMedia(peer);
+  }
+
+  /** Pings may be lost or held up where media is not. */
+  async #lookForMedia(peer: Peer): Promise<void> {
+    if (this.#looking) return;
+    this.#looking = true;
+    const { bytes, agoMs } = await peer.received().finally(() => { this.#looking = false; });
+    if (!this.#listener || !isUneasy(this.#pulse)) return;
     const now = performance.now();
     const before = this.#received;
-    this.#received = received;
-    if (before !== undefined && received > before) return this.#alive(now);
-    if (this.#suspect || !isSilent(this.#pulse, now)) return;
+    this.#received = bytes;
+    const at = now - (agoMs ?? 0);
+    if (before !== undefined && bytes > before) return this.#alive(at);
+    // The last of it may have come after the last message.
+    if (bytes > 0 && agoMs !== undefined) this.#pulse = heard(this.#pulse, at);
+    if (this.#suspect || !isSilent(this.#pulse)) return;
     this.#suspect = true;
     this.#listener.onSuspect();
   }

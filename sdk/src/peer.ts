@@ -119,14 +119,19 @@ export class Peer {
     return true;
   }
 
-  /** How many bytes of media have arrived in all. */
-  async received(): Promise<number> {
+  /** How many bytes of media have arrived in all, and how long ago the last of them did, where the browser tells. */
+  async received(): Promise<{ bytes: number; agoMs: number | undefined }> {
     const report = await this.connection.getStats();
     let bytes = 0;
-    for (const entry of (report as ReadonlyMap<string, { type?: unknown; bytesReceived?: unknown }>).values()) {
-      if (entry.type === "inbound-rtp" && typeof entry.bytesReceived === "number") bytes += entry.bytesReceived;
+    let agoMs: number | undefined;
+    for (const entry of (report as ReadonlyMap<string, Readonly<Record<string, unknown>>>).values()) {
+      const { type, timestamp, bytesReceived, lastPacketReceivedTimestamp: last } = entry;
+      if (type !== "inbound-rtp" || typeof bytesReceived !== "number") continue;
+      bytes += bytesReceived;
+      if (typeof last !== "number" || typeof timestamp !== "number" || last > timestamp) continue;
+      agoMs = Math.min(agoMs ?? Infinity, timestamp - last);
     }
-    return bytes;
+    return { bytes, agoMs };
   }
 
   /** Sends over the control channel; false when it is not open. */

@@ -7,7 +7,7 @@ import { wantedVideo } from "../src/demand.js";
 import { Emitter } from "../src/emitter.js";
 import { isEnding, isRetryable, mediaError, SpillwayError, type ErrorCode } from "../src/errors.js";
 import { layersOf, onlyUseful, scalableOf, simulcastOf } from "../src/layers.js";
-import { answered, beat, heard, isSilent, restingPulse, silenceMs } from "../src/pulse.js";
+import { answered, beat, heard, isSilent, isUneasy, look, nextLookMs, pingEveryMs, restingPulse, silenceMs, suspectEveryMs, uneasyEveryMs, type Pulse } from "../src/pulse.js";
 import { comebacksPerSecond, joinPatienceMs, rejoinPatienceMs, retryDelay, type Failure } from "../src/retry.js";
 import { summarise, type StatsContext } from "../src/stats.js";
 import { refusalOf } from "../src/token.js";
@@ -117,19 +117,47 @@ describe("pulse", () => {
     assert.ok(Math.abs((p.rttMs ?? 0) - 130) < 1e-6);
   });
   test("an answer that nobody waits for changes nothing", () => assert.equal(answered(restingPulse, 7, 1), restingPulse));
-  test("silence for long is suspect, if enough was asked", () => {
-    const p = beats([0, 500, 1_000]);
-    assert.ok(!isSilent(p, silenceMs - 1));
-    assert.ok(isSilent(p, silenceMs));
-    assert.ok(!isSilent(beats([0, 500]), 10 * silenceMs));
+  /** Looks and asks as often as it should from the time given, and tells when it suspects. */
+  const suspects = (from: Pulse, now: number, asks = true): number => {
+    let p = from;
+    for (let looks = 0; looks < 100; looks++) {
+      p = look(p, now);
+      if (asks) p = beat(p, now);
+      if (isSilent(p)) return now;
+      now += nextLookMs(p);
+    }
+    return Infinity;
+  };
+  const begun = heard(look(restingPulse, 0), 0);
+  test("silence is noticed just when it is too long, whenever the last ping was", () => {
+    for (const since of [0, 1, 120, 250, 499, 500]) assert.equal(suspects(heard(look(begun, 10_000), 10_000), 10_000 + since), 10_000 + silenceMs, `${since} ms`);
   });
-  test("whoever says or sends anything is alive", () => {
-    const p = heard(beats([0, 500, 1_000, 1_500]), 1_500);
-    assert.ok(!isSilent(p, silenceMs));
-    assert.ok(isSilent(p, 1_500 + silenceMs));
+  test("media that came after the last answer counts from when it came", () => {
+    let p = begun;
+    for (const at of [500, 1_000, 1_100, 1_200]) p = beat(look(p, at), at);
+    assert.ok(isUneasy(p));
+    assert.equal(suspects(heard(p, 700), 1_300), 700 + silenceMs);
+    assert.equal(heard(heard(p, 700), 600).heardAt, 700, "news of the past");
   });
-  test("a laptop that wakes up asks again before it suspects", () => assert.ok(!isSilent(beats([0]), 3_600_000)));
-  test("silence before the first ping is none", () => assert.ok(!isSilent(restingPulse, 1e9)));
+  test("nothing is silent that was not asked", () => assert.equal(suspects(begun, 0, false), Infinity));
+  test("it is looked for sooner where an answer is late", () => {
+    assert.equal(nextLookMs(look(begun, 500)), pingEveryMs);
+    assert.equal(nextLookMs(look(look(begun, 500), 900)), uneasyEveryMs);
+    assert.equal(nextLookMs({ ...begun, quietMs: silenceMs - 40 }), 40);
+    assert.equal(nextLookMs({ ...begun, quietMs: silenceMs }), suspectEveryMs);
+  });
+  test("a machine that slept heard nothing because of itself", () => {
+    const before = heard(beat(look(begun, 500), 500), 520);
+    assert.equal(look(before, 3_600_000).quietMs, pingEveryMs);
+    assert.ok(suspects(before, 3_600_000) >= 3_600_000 + silenceMs - pingEveryMs);
+  });
+  test("a tab that may look once a second, or once a minute, asks three times", () => {
+    for (const every of [1_000, 60_000]) {
+      let p = begun;
+      const silent = [1, 2, 3].map((n) => isSilent(p = beat(look(p, n * every), n * every)));
+      assert.deepEqual(silent, [false, false, true], `${every} ms`);
+    }
+  });
 });
 
 describe("codecs", () => {

@@ -118,7 +118,9 @@ type stay struct {
 func (s *stay) await(ctx context.Context, at *line) (cause, error) {
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
-	for n := int64(1); ; n++ {
+	quiet := time.NewTimer(silentAfter)
+	defer quiet.Stop()
+	for n := int64(1); ; {
 		select {
 		case <-ctx.Done():
 			return 0, ctx.Err()
@@ -132,10 +134,14 @@ func (s *stay) await(ctx context.Context, at *line) (cause, error) {
 		case <-at.moves:
 			return asked, nil
 		case <-tick.C:
-			if at.silence() >= silentAfter {
+			_ = at.client.Ping(n) // what does not get through shows as silence
+			n++
+		case <-quiet.C:
+			left := silentAfter - at.silence()
+			if left <= 0 {
 				return silent, nil
 			}
-			_ = at.client.Ping(n) // what does not get through shows as silence
+			quiet.Reset(left)
 		}
 	}
 }
