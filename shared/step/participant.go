@@ -23,7 +23,8 @@ func (w *World) Join(ctx context.Context, c control.Caller, m events.Join) error
 	_, err = run(ctx, w, "join",
 		func(ctx context.Context, complete bool) (control.Seating, error) {
 			looked++
-			if complete {
+			// Who was here before may have a seat anywhere in the room: a glance would not do.
+			if complete || m.From != "" {
 				spread = w.Spread()
 				s, err := w.seating(ctx, c.Room, c.Key, role, control.Nodes(m.Avoid))
 				if p := s.Participant; err == nil && p != nil && p.Cast != "" && p.Cast != role {
