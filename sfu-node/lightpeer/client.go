@@ -5,7 +5,6 @@ package lightpeer
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -225,25 +224,6 @@ func (c *Client) Offer() (string, events.Media, error) {
 		Audio: mids[4 : 4+c.opt.Audio], Video: mids[4+c.opt.Audio:],
 	}
 	return events.Pack(offer.SDP), c.media, nil
-}
-
-// Accept takes the packed answer and waits until the data channel is open.
-func (c *Client) Accept(ctx context.Context, answer string) error {
-	sdp, err := events.Unpack(answer)
-	if err != nil {
-		return fmt.Errorf("lightpeer: unpack answer: %w", err)
-	}
-	if err := c.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: sdp}); err != nil {
-		return fmt.Errorf("lightpeer: take answer: %w", err)
-	}
-	select {
-	case <-c.opened:
-		return nil
-	case <-c.closed:
-		return errors.New("lightpeer: the connection failed")
-	case <-ctx.Done():
-		return fmt.Errorf("lightpeer: connect: %w", ctx.Err())
-	}
 }
 
 // Closed is closed when the connection has ended.
