@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"time"
@@ -38,6 +39,7 @@ type person struct {
 	speaks     bool
 
 	mu    sync.Mutex
+	way   []step // since begin
 	home  string
 	moves int
 	why   error // why there is no home now, or why the person is out
@@ -54,6 +56,7 @@ type feed struct {
 type feedSeen struct {
 	last  time.Time
 	worst time.Duration
+	back  time.Time // after the worst
 }
 
 func newCrowd(stack *harness.Stack) (*crowd, context.Context) {
@@ -80,7 +83,7 @@ func (c *crowd) bring(ctx context.Context, room string, people int, avoid []stri
 		c.people = append(c.people, p)
 		c.work.Go(func() {
 			err := lightpeer.Stay(ctx, lightpeer.Staying{
-				Joining: lightpeer.Joining{URL: c.stack.Socket, Token: minted, Role: events.Publisher, Avoid: avoid},
+				Joining: lightpeer.Joining{URL: c.stack.Socket, Token: minted, Role: events.Publisher, Avoid: avoid, OnStep: p.onStep},
 				Options: lightpeer.Options{Loopback: true},
 				Playing: lightpeer.Playing{Layers: []string{"q"}, Sound: p.speaks},
 				Crowd:   before + people, OnFrame: p.onFrame, OnHome: p.onHome,
@@ -111,13 +114,30 @@ func (p *person) onFrame(from string, source events.Source) {
 		f = &feedSeen{last: now}
 		p.feeds[feed{from, source}] = f
 	}
-	f.worst = max(f.worst, now.Sub(f.last))
+	if gap := now.Sub(f.last); gap > f.worst {
+		f.worst, f.back = gap, now
+	}
 	f.last = now
+}
+
+// step is something on the way back, and when it was done.
+type step struct {
+	what string
+	at   time.Time
+}
+
+func (p *person) onStep(s lightpeer.Step) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.way = append(p.way, step{string(s), time.Now()})
 }
 
 func (p *person) onHome(node string, why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if why != nil {
+		p.way = append(p.way, step{why.Error(), time.Now()})
+	}
 	if node != p.home && node != "" {
 		p.moves++
 	}
@@ -209,7 +229,7 @@ func (c *crowd) moved() int {
 func (c *crowd) begin() {
 	for _, p := range c.people {
 		p.mu.Lock()
-		p.moves = 0
+		p.moves, p.way = 0, nil
 		for _, f := range p.feeds {
 			f.worst = 0
 		}
@@ -240,4 +260,29 @@ func (c *crowd) gaps(keep func(*person) bool) (pictures, sound []float64) {
 	slices.Sort(pictures)
 	slices.Sort(sound)
 	return pictures, sound
+}
+
+// tell writes everybody's way back: what was done, and how long after the fault
+// began.
+func (c *crowd) tell(out io.Writer, since time.Time) {
+	for _, p := range c.people {
+		p.mu.Lock()
+		if len(p.way) > 0 {
+			fmt.Fprintf(out, "%s:", p.name)
+			for _, s := range p.way {
+				fmt.Fprintf(out, " %s %.3f", s.what, s.at.Sub(since).Seconds())
+			}
+			var first, last time.Time
+			for _, f := range p.feeds {
+				if first.IsZero() || f.back.Before(first) {
+					first = f.back
+				}
+				if f.back.After(last) {
+					last = f.back
+				}
+			}
+			fmt.Fprintf(out, " everything from %.3f to %.3f\n", first.Sub(since).Seconds(), last.Sub(since).Seconds())
+		}
+		p.mu.Unlock()
+	}
 }

@@ -169,6 +169,7 @@ func (f fault) try(ctx context.Context, on *stand, size int, outage time.Duratio
 		p.mu.Unlock()
 	}
 	people.begin()
+	struck := time.Now()
 	if err := f.strike(ctx, s); err != nil {
 		return r, fmt.Errorf("strike: %w", err)
 	}
@@ -177,6 +178,9 @@ func (f fault) try(ctx context.Context, on *stand, size int, outage time.Duratio
 	r.pictures, r.sound = people.gaps(func(p *person) bool {
 		return homes[p] != "" && (!f.moves || homes[p] == s.struck[0] || len(s.struck) > 1)
 	})
+	if on.trace != nil {
+		people.tell(on.trace, struck)
+	}
 	s.thaw()
 	if s.struck != nil {
 		on.spoilt = append(on.spoilt, s.struck...)

@@ -22,16 +22,17 @@ func main() {
 	outage := flag.Duration("outage", 15*time.Second, "how `long` parts of the control plane are away")
 	only := flag.String("only", "", "try only faults whose name has this `text`")
 	logs := flag.String("logs", "", "`folder` for the stack's logs, which are not kept otherwise")
+	trace := flag.Bool("trace", false, "tell everybody's way back, in seconds since the fault began")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
-	if err := run(ctx, *size, *outage, *only, *logs); err != nil {
+	if err := run(ctx, *size, *outage, *only, *logs, *trace); err != nil {
 		fmt.Fprintln(os.Stderr, "faults:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, size int, outage time.Duration, only, logs string) error {
+func run(ctx context.Context, size int, outage time.Duration, only, logs string, trace bool) error {
 	var env []string
 	if logs != "" {
 		env = append(env, "LOG_DIR="+logs)
@@ -41,6 +42,9 @@ func run(ctx context.Context, size int, outage time.Duration, only, logs string)
 		return err
 	}
 	defer on.stop()
+	if trace {
+		on.trace = os.Stderr
+	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "fault\tpeople\tchanged nodes\tpicture still p50\tp95\tsound still p50\tp95\tlost")
 	for _, f := range faults {

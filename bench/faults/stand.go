@@ -23,8 +23,9 @@ import (
 // stand is a stack to do harm to.
 type stand struct {
 	*harness.Stack
-	frozen []int    // processes that are stopped
-	spoilt []string // nodes that earlier faults befell; their leases may still run
+	frozen []int     // processes that are stopped
+	trace  io.Writer // gets everybody's way back; may be nil
+	spoilt []string  // nodes that earlier faults befell; their leases may still run
 }
 
 // start runs a stack whose nodes have so many seats.
