@@ -2,13 +2,11 @@ package trial
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 )
 
@@ -97,9 +95,7 @@ func TestPatchesApply(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range mutants {
-		t.Run(m.name, func(t *testing.T) { overlay(t, t.TempDir(), shared, m.patches) })
-	}
+	broken(t, shared)
 }
 
 // TestBrokenCodeIsCaught breaks the code in each way, plays the scenes, and runs
@@ -107,26 +103,20 @@ func TestPatchesApply(t *testing.T) {
 // patch, not the trial, wants mending.
 func TestBrokenCodeIsCaught(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds a binary for each way to break the code")
+		t.Skip("runs all scenes for each way to break the code")
 	}
-	shared, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := buildBroken(t)
 	found := regexp.MustCompile(`(?m)^(scene ".*"|seed \d+)[,:] .* step \d+: (.*)$`)
+	run := func(mutant int) (out bytes.Buffer, err error) {
+		cmd := exec.Command(bin, "-scenes", "-seeds", fmt.Sprint(seeds), "-steps", "6000", "-quiet")
+		cmd.Stdout, cmd.Stderr = &out, &out
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", whichBroken, mutant), "GOMAXPROCS=1")
+		return out, cmd.Run()
+	}
 	for i, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			bin := filepath.Join(dir, "broken")
-			build := exec.Command("go", "build", "-ldflags", "-s -w", "-overlay", overlay(t, dir, shared, m.patches), "-o", bin, "./replay")
-			if out, err := build.CombinedOutput(); err != nil {
-				t.Fatalf("mutant %d does not build: %v\n%s", i, err, out)
-			}
-			var out bytes.Buffer
-			run := exec.Command(bin, "-scenes", "-seeds", fmt.Sprint(seeds), "-steps", "6000", "-quiet")
-			run.Stdout, run.Stderr = &out, &out
-			err := run.Run()
+			out, err := run(i + 1)
 			if caught := found.FindStringSubmatch(out.String()); err != nil && caught != nil {
 				t.Logf("caught by %s: %.200s", caught[1], caught[2])
 				return
@@ -134,39 +124,4 @@ func TestBrokenCodeIsCaught(t *testing.T) {
 			t.Errorf("not caught within %d seeds: %.500s", seeds, out.String())
 		})
 	}
-}
-
-// overlay writes the patched files and the list of them that the go command
-// wants.
-func overlay(t *testing.T, dir, shared string, patches []patch) string {
-	t.Helper()
-	replace := map[string]string{}
-	for i, p := range patches {
-		path := filepath.Join(shared, filepath.FromSlash(p.file))
-		from := path
-		if before, ok := replace[path]; ok {
-			from = before // patches of one file add up
-		}
-		source, err := os.ReadFile(from)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(string(source), p.old); n != 1 {
-			t.Fatalf("the patch of %s applies %d times, expected once: %s", p.file, n, p.old)
-		}
-		broken := filepath.Join(dir, fmt.Sprintf("%d.go", i))
-		if err := os.WriteFile(broken, []byte(strings.Replace(string(source), p.old, p.new, 1)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		replace[path] = broken
-	}
-	list, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, "overlay.json")
-	if err := os.WriteFile(path, list, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
