@@ -7,6 +7,7 @@
 package burst
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -29,34 +30,50 @@ const (
 // Packets is how many datagrams a run is.
 func (r Run) Packets() int { return (len(r.Data) + r.Size - 1) / r.Size }
 
+// Listen opens n sockets on one port, among which the kernel divides senders, each
+// always to the same one; where the system has no such thing it opens one. bytes is
+// asked of the kernel as a buffer in each direction. It may grant less; the drops
+// then show in its counters.
+func Listen(network string, at *net.UDPAddr, n, bytes int) ([]*Conn, error) {
+	opened, err := listen(network, at, n)
+	if err != nil {
+		return nil, err
+	}
+	var conns []*Conn
+	for _, c := range opened {
+		_ = c.SetReadBuffer(bytes)
+		_ = c.SetWriteBuffer(bytes)
+		taken, failed := Take(c)
+		if err = errors.Join(err, failed); failed == nil {
+			conns = append(conns, taken)
+		}
+	}
+	if err != nil {
+		for _, c := range conns {
+			err = errors.Join(err, c.Close())
+		}
+		return nil, err
+	}
+	return conns, nil
+}
+
 // Socket is a UDP socket that bursts are written to. Many [Writer] may write to
 // it at the same time.
 type Socket struct {
-	conn      *net.UDPConn
-	six       bool
+	conn      *Conn
 	segmented atomic.Bool
 }
 
 // NewSocket looks at what the system can do with a socket. plain keeps to single
 // writes.
-func NewSocket(conn *net.UDPConn, plain bool) *Socket {
-	s := &Socket{conn: conn, six: conn.LocalAddr().(*net.UDPAddr).IP.To4() == nil}
+func NewSocket(conn *Conn, plain bool) *Socket {
+	s := &Socket{conn: conn}
 	s.segmented.Store(!plain && segments(conn))
 	return s
 }
 
+// six reports whether the socket is one of IPv6.
+func (c *Conn) six() bool { return c.LocalAddr().(*net.UDPAddr).IP.To4() == nil }
+
 // Segmented reports whether runs leave in one piece.
 func (s *Socket) Segmented() bool { return s.segmented.Load() }
-
-// writePlain writes a run datagram by datagram. It returns how many were written.
-func (s *Socket) writePlain(r Run) int {
-	sent := 0
-	for data := r.Data; len(data) > 0; {
-		n := min(r.Size, len(data))
-		if _, err := s.conn.WriteToUDPAddrPort(data[:n], r.To); err == nil {
-			sent++
-		}
-		data = data[n:]
-	}
-	return sent
-}

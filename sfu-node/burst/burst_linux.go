@@ -15,23 +15,18 @@ import (
 const atOnce = 64
 
 // segments reports whether the kernel knows UDP_SEGMENT (Linux 4.18).
-func segments(conn *net.UDPConn) bool {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return false
-	}
+func segments(conn *Conn) bool {
 	known := false
-	err = raw.Control(func(fd uintptr) {
+	err := conn.raw.Control(func(fd uintptr) {
 		_, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT)
 		known = err == nil
 	})
 	return err == nil && known
 }
 
-// Listen opens n sockets on one port, among which the kernel divides senders, each
-// always to the same one (SO_REUSEPORT). As others of this user could join them
+// listen opens n sockets with SO_REUSEPORT. As others of this user could join them
 // unnoticed, it fails when the port is in use, unless that happens meanwhile.
-func Listen(network string, at *net.UDPAddr, n int) ([]*net.UDPConn, error) {
+func listen(network string, at *net.UDPAddr, n int) ([]*net.UDPConn, error) {
 	first, err := net.ListenUDP(network, at)
 	if err != nil || n == 1 {
 		return []*net.UDPConn{first}, err
@@ -65,13 +60,9 @@ func Listen(network string, at *net.UDPAddr, n int) ([]*net.UDPConn, error) {
 // its order) by the four bytes at an offset in a datagram, as a big-endian number:
 // modulo the sockets it says whose it is. Datagrams that end before are the first
 // one's. On an error senders are divided as before.
-func Steer(conns []*net.UDPConn, offset int) error {
+func Steer(conns []*Conn, offset int) error {
 	if len(conns) < 2 {
 		return nil
-	}
-	raw, err := conns[0].SyscallConn()
-	if err != nil {
-		return err
 	}
 	program := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: uint32(offset)},
@@ -79,7 +70,7 @@ func Steer(conns []*net.UDPConn, offset int) error {
 		{Code: unix.BPF_RET | unix.BPF_A},
 	}
 	var set error
-	err = raw.Control(func(fd uintptr) {
+	err := conns[0].raw.Control(func(fd uintptr) {
 		set = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_REUSEPORT_CBPF,
 			&unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 	})
@@ -100,28 +91,25 @@ type control struct {
 	_      [6]byte
 }
 
-// Writer writes bursts. It is for one goroutine at a time.
+// Writer writes bursts. It is for one goroutine at a time; several write to a socket
+// without waiting for each other.
 type Writer struct {
 	socket   *Socket
-	raw      syscall.RawConn
-	messages [atOnce]message
-	vectors  [atOnce]unix.Iovec
-	names    [atOnce]unix.RawSockaddrInet6 // or Inet4, which is smaller
-	controls [atOnce]control
+	six      bool
+	messages [atOnce + 1]message // the last is for datagrams that go alone
+	vectors  [atOnce + 1]unix.Iovec
+	names    [atOnce + 1]unix.RawSockaddrInet6 // or Inet4, which is smaller
+	controls [atOnce + 1]control
 
 	from, to int // which messages the next call is about
 	done     int
 	errno    syscall.Errno
-	call     func(fd uintptr) bool
+	call     func(fd uintptr)
 }
 
 // NewWriter makes a writer. Writers keep nothing of the socket.
 func (s *Socket) NewWriter() (*Writer, error) {
-	raw, err := s.conn.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	w := &Writer{socket: s, raw: raw}
+	w := &Writer{socket: s, six: s.conn.six()}
 	w.call = w.send
 	for i := range w.messages {
 		h := &w.messages[i].header
@@ -150,7 +138,7 @@ func (w *Writer) Write(runs []Run) (sent int) {
 func (w *Writer) write(runs []Run) (sent int) {
 	if !w.socket.Segmented() {
 		for _, r := range runs {
-			sent += w.socket.writePlain(r)
+			sent += w.writePlain(r)
 		}
 		return sent
 	}
@@ -158,7 +146,7 @@ func (w *Writer) write(runs []Run) (sent int) {
 		w.prepare(i, r)
 	}
 	for w.from, w.to = 0, len(runs); w.from < w.to; {
-		if err := w.raw.Write(w.call); err != nil {
+		if err := w.socket.conn.raw.Control(w.call); err != nil {
 			return sent // the socket is closed
 		}
 		for _, r := range runs[w.from : w.from+w.done] {
@@ -175,8 +163,9 @@ func (w *Writer) write(runs []Run) (sent int) {
 			return sent + w.write(runs[w.from:])
 		case w.errno == unix.EINVAL && runs[w.from].Packets() > 1:
 			// This one does not: its path takes only smaller datagrams whole.
-			sent += w.socket.writePlain(runs[w.from])
-			w.from++
+			from, to := w.from, w.to
+			sent += w.writePlain(runs[from])
+			w.from, w.to = from+1, to
 		default:
 			w.from++ // this destination fails, not the next
 		}
@@ -187,13 +176,27 @@ func (w *Writer) write(runs []Run) (sent int) {
 func unable(errno syscall.Errno) bool { return errno == unix.EIO || errno == unix.EOPNOTSUPP }
 
 // send makes one system call; it never asks to wait.
-func (w *Writer) send(fd uintptr) bool {
+func (w *Writer) send(fd uintptr) {
 	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&w.messages[w.from])), uintptr(w.to-w.from), unix.MSG_DONTWAIT, 0, 0)
 	w.done, w.errno = int(n), errno
 	if errno != 0 {
 		w.done = 0
 	}
-	return true
+}
+
+// writePlain writes a run datagram by datagram. It returns how many were written.
+func (w *Writer) writePlain(r Run) (sent int) {
+	for data := r.Data; len(data) > 0; {
+		n := min(r.Size, len(data))
+		w.prepare(atOnce, Run{To: r.To, Data: data[:n], Size: n})
+		w.from, w.to = atOnce, atOnce+1
+		if err := w.socket.conn.raw.Control(w.call); err != nil {
+			return sent // the socket is closed
+		}
+		sent += w.done
+		data = data[n:]
+	}
+	return sent
 }
 
 // prepare describes a run to the kernel.
@@ -204,7 +207,7 @@ func (w *Writer) prepare(i int, r Run) {
 	ip := r.To.Addr().Unmap()
 	var port [2]byte
 	binary.BigEndian.PutUint16(port[:], r.To.Port())
-	if w.socket.six {
+	if w.six {
 		name := &w.names[i]
 		name.Family, name.Addr = unix.AF_INET6, ip.As16()
 		name.Port = *(*uint16)(unsafe.Pointer(&port))

@@ -4,16 +4,16 @@ package burst
 
 import "net"
 
-// Listen opens one socket: here several of a port do not divide what comes.
-func Listen(network string, at *net.UDPAddr, _ int) ([]*net.UDPConn, error) {
+// listen opens one socket: here several of a port do not divide what comes.
+func listen(network string, at *net.UDPAddr, _ int) ([]*net.UDPConn, error) {
 	c, err := net.ListenUDP(network, at)
 	return []*net.UDPConn{c}, err
 }
 
 // Steer does nothing: [Listen] opens one socket.
-func Steer([]*net.UDPConn, int) error { return nil }
+func Steer([]*Conn, int) error { return nil }
 
-func segments(*net.UDPConn) bool { return false }
+func segments(*Conn) bool { return false }
 
 // Writer writes bursts. It is for one goroutine at a time.
 type Writer struct{ socket *Socket }
@@ -24,7 +24,13 @@ func (s *Socket) NewWriter() (*Writer, error) { return &Writer{s}, nil }
 // Write sends runs and returns how many datagrams the socket took.
 func (w *Writer) Write(runs []Run) (sent int) {
 	for _, r := range runs {
-		sent += w.socket.writePlain(r)
+		for data := r.Data; len(data) > 0; {
+			n := min(r.Size, len(data))
+			if _, err := w.socket.conn.WriteToUDPAddrPort(data[:n], r.To); err == nil {
+				sent++
+			}
+			data = data[n:]
+		}
 	}
 	return sent
 }

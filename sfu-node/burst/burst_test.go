@@ -19,7 +19,20 @@ func open(t testing.TB) *net.UDPConn {
 	return c
 }
 
-func address(c *net.UDPConn) netip.AddrPort { return c.LocalAddr().(*net.UDPAddr).AddrPort() }
+// taken is a socket as a node has it.
+func taken(t testing.TB) *Conn {
+	t.Helper()
+	c, err := Take(open(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func address(c interface{ LocalAddr() net.Addr }) netip.AddrPort {
+	return c.LocalAddr().(*net.UDPAddr).AddrPort()
+}
 
 // pieces makes n datagrams of a size that say what they are, the last shorter.
 func pieces(tag byte, n, size, last int) (data []byte, want [][]byte) {
@@ -54,7 +67,7 @@ func arrive(t *testing.T, c *net.UDPConn, want [][]byte) {
 func TestWrite(t *testing.T) {
 	for name, plain := range map[string]bool{"as the system can": false, "plain": true} {
 		t.Run(name, func(t *testing.T) {
-			s := NewSocket(open(t), plain)
+			s := NewSocket(taken(t), plain)
 			t.Logf("segmented: %v", s.Segmented())
 			w, err := s.NewWriter()
 			if err != nil {
@@ -87,7 +100,7 @@ func TestWrite(t *testing.T) {
 // A run that the kernel does not segment goes out plain; nothing is lost or sent
 // twice. Too many segments are refused as too small a path is.
 func TestRunRefused(t *testing.T) {
-	s := NewSocket(open(t), false)
+	s := NewSocket(taken(t), false)
 	if !s.Segmented() {
 		t.Skip("this system does not segment")
 	}
@@ -121,7 +134,7 @@ func checkAll(t *testing.T, s *Socket, segments int, change func(*Writer)) {
 
 // One destination that cannot be reached does not keep others from theirs.
 func TestUnreachable(t *testing.T) {
-	s := NewSocket(open(t), false)
+	s := NewSocket(taken(t), false)
 	w, err := s.NewWriter()
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +149,7 @@ func TestUnreachable(t *testing.T) {
 }
 
 func TestWriteDoesNotAllocate(t *testing.T) {
-	s := NewSocket(open(t), false)
+	s := NewSocket(taken(t), false)
 	w, err := s.NewWriter()
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +167,7 @@ func BenchmarkWrite(b *testing.B) {
 		plain bool
 	}{{"segmented", false}, {"plain", true}} {
 		b.Run(c.name, func(b *testing.B) {
-			s := NewSocket(open(b), c.plain)
+			s := NewSocket(taken(b), c.plain)
 			w, err := s.NewWriter()
 			if err != nil {
 				b.Fatal(err)

@@ -9,12 +9,18 @@ import (
 )
 
 // serve runs a reader until it ends.
-func serve(t *testing.T, c *net.UDPConn, plain bool, take func(r *Reader, n int) time.Time) {
+func serve(t *testing.T, c *Conn, plain bool, take func(r *Reader, n int) time.Time) {
 	t.Helper()
 	r, err := NewReader(c, 100, plain)
 	if err != nil {
 		t.Fatal(err)
 	}
+	run(t, r, take)
+}
+
+func run(t *testing.T, r *Reader, take func(r *Reader, n int) time.Time) {
+	t.Helper()
+	c := r.conn
 	ended := make(chan error, 1)
 	go func() { ended <- r.Serve(func(n int) time.Time { return take(r, n) }) }()
 	t.Cleanup(func() {
@@ -35,7 +41,7 @@ func serve(t *testing.T, c *net.UDPConn, plain bool, take func(r *Reader, n int)
 func TestRead(t *testing.T) {
 	for name, plain := range map[string]bool{"as the system can": false, "plain": true} {
 		t.Run(name, func(t *testing.T) {
-			in, out := open(t), open(t)
+			in, out := taken(t), open(t)
 			const total = 1000
 			got := make(chan []byte, total)
 			serve(t, in, plain, func(r *Reader, n int) time.Time {
@@ -79,7 +85,7 @@ func TestRead(t *testing.T) {
 func TestReadWaitsNoLonger(t *testing.T) {
 	for name, plain := range map[string]bool{"as the system can": false, "plain": true} {
 		t.Run(name, func(t *testing.T) {
-			in, out := open(t), open(t)
+			in, out := taken(t), open(t)
 			calls := make(chan int, 10)
 			serve(t, in, plain, func(_ *Reader, n int) time.Time {
 				calls <- n
@@ -114,7 +120,7 @@ func TestReadWaitsNoLonger(t *testing.T) {
 
 // A buffer that was swapped is not written to any more.
 func TestSwap(t *testing.T) {
-	in, out := open(t), open(t)
+	in, out := taken(t), open(t)
 	kept := make(chan []byte, 2)
 	serve(t, in, false, func(r *Reader, n int) time.Time {
 		for i := range n {
@@ -130,5 +136,34 @@ func TestSwap(t *testing.T) {
 	a, b := <-kept, <-kept
 	if a[0] != 0 || b[0] != 1 {
 		t.Errorf("kept % x and % x", a, b)
+	}
+}
+
+// Whether to look later follows from how often a reader was woken, and whether to be
+// woken from how much comes.
+func TestLoad(t *testing.T) {
+	var l load
+	now := time.Unix(1, 0)
+	second := func(every time.Duration, n int) (busy bool) {
+		for end := now.Add(time.Second); now.Before(end); now = now.Add(every) {
+			busy = l.note(n, now)
+		}
+		return busy
+	}
+	for i, c := range []struct {
+		every time.Duration
+		n     int
+		busy  bool
+	}{
+		{5 * time.Millisecond, 60, false}, // much, but it comes together
+		{time.Millisecond * 2 / 3, 1, true},
+		{LookEvery, 2, true},
+		{LookEvery, 1, false},
+		{LookEvery, 2, false},
+		{time.Millisecond / 2, 1, true},
+	} {
+		if busy := second(c.every, c.n); busy != c.busy {
+			t.Errorf("step %d: busy is %v", i, busy)
+		}
 	}
 }

@@ -114,7 +114,7 @@ type Mesh struct {
 	cfg      Config
 	log      *slog.Logger
 	tcp      *net.TCPListener
-	udps     []*net.UDPConn // of one port, one for each reader
+	udps     []*burst.Conn // of one port, one for each reader
 	bursts   []*burst.Socket
 	batches  sync.Pool // of *Batch
 	batched  atomic.Uint32

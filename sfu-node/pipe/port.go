@@ -16,9 +16,6 @@ func (m *Mesh) read() error {
 	}
 	readers := make([]*reader, len(m.udps))
 	for i, udp := range m.udps {
-		// The kernel may grant less; the drops then show in its counters.
-		_ = udp.SetReadBuffer(bufferBytes)
-		_ = udp.SetWriteBuffer(bufferBytes)
 		m.bursts = append(m.bursts, burst.NewSocket(udp, m.cfg.Plain))
 		var err error
 		if readers[i], err = newReader(m, i); err != nil {
@@ -39,7 +36,7 @@ func (m *Mesh) closeUDP() (err error) {
 }
 
 // listen takes one port for both TCP and UDP, this with n sockets.
-func listen(bind netip.AddrPort, n int) (*net.TCPListener, []*net.UDPConn, error) {
+func listen(bind netip.AddrPort, n int) (*net.TCPListener, []*burst.Conn, error) {
 	const tries = 20
 	family := "4"
 	if bind.Addr().Is6() {
@@ -51,7 +48,7 @@ func listen(bind netip.AddrPort, n int) (*net.TCPListener, []*net.UDPConn, error
 			return nil, nil, err
 		}
 		port := uint16(tcp.Addr().(*net.TCPAddr).Port)
-		udps, err := burst.Listen("udp"+family, net.UDPAddrFromAddrPort(netip.AddrPortFrom(bind.Addr(), port)), n)
+		udps, err := burst.Listen("udp"+family, net.UDPAddrFromAddrPort(netip.AddrPortFrom(bind.Addr(), port)), n, bufferBytes)
 		if err == nil {
 			return tcp, udps, nil
 		}

@@ -30,9 +30,20 @@ func loopback(t testing.TB) *net.UDPConn {
 	return c
 }
 
+// taken is a socket as a node has it.
+func taken(t testing.TB) *burst.Conn {
+	t.Helper()
+	c, err := burst.Take(loopback(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
 // onWire makes the bench send to the network.
 func (b *bench) onWire(t testing.TB, plain bool) {
-	b.sfu.bursts = []*burst.Socket{burst.NewSocket(loopback(t), plain)}
+	b.sfu.bursts = []*burst.Socket{burst.NewSocket(taken(t), plain)}
 }
 
 const transportID, rtxOut, rtxSSRC = 5, 121, 4712

@@ -36,7 +36,7 @@ func inward(t testing.TB) (b *bench, frame func()) {
 	u.in = &p.intake.mu
 	section := &section{source: events.Camera, rate: u.rate, codecs: u.codecs}
 	p.intake.lines = []*line{{ssrc: u.ssrc, section: section, up: u}}
-	datagrams, err := burst.NewReader(loopback(t), mtu, false)
+	datagrams, err := burst.NewReader(taken(t), mtu, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/logging"
@@ -26,7 +27,7 @@ import (
 // if there is any, one for each connection. A connection goes by a stand-in address,
 // so from here on there is no difference between the two.
 type socket struct {
-	conns  []*net.UDPConn
+	conns  []*burst.Conn
 	framed *framed.Port // nil without TCP
 	faces  []*face      // one for each family that is announced
 	number int
@@ -42,10 +43,9 @@ type socket struct {
 // It says that it is bound to the address that participants are told, whatever it
 // is bound to, because that is what the ICE agents announce.
 type face struct {
-	*net.UDPConn // one of the port's
-	socket       *socket
-	announced    *net.UDPAddr
-	handed       chan datagram
+	socket    *socket
+	announced *net.UDPAddr
+	handed    chan datagram
 }
 
 // datagram is one for the WebRTC stack.
@@ -105,20 +105,15 @@ func listen(announced []netip.Addr, port int) (*socket, error) {
 	case six:
 		network = "udp6"
 	}
-	conns, err := burst.Listen(network, &net.UDPAddr{IP: bindTo(announced).AsSlice(), Port: port}, min(runtime.GOMAXPROCS(0), maxSockets))
+	conns, err := burst.Listen(network, &net.UDPAddr{IP: bindTo(announced).AsSlice(), Port: port}, min(runtime.GOMAXPROCS(0), maxSockets), bufferBytes)
 	if err != nil {
 		return nil, err
-	}
-	for _, c := range conns {
-		// The kernel may grant less; the drops then show in its counters.
-		_ = c.SetReadBuffer(bufferBytes)
-		_ = c.SetWriteBuffer(bufferBytes)
 	}
 	s := &socket{conns: conns, number: conns[0].LocalAddr().(*net.UDPAddr).Port, closed: make(chan struct{})}
 	for _, a := range announced {
 		if !slices.ContainsFunc(s.faces, func(f *face) bool { return f.takes(a) }) {
 			s.faces = append(s.faces, &face{
-				UDPConn: conns[0], socket: s, announced: &net.UDPAddr{IP: a.AsSlice(), Port: s.number}, handed: make(chan datagram, maxHanded),
+				socket: s, announced: &net.UDPAddr{IP: a.AsSlice(), Port: s.number}, handed: make(chan datagram, maxHanded),
 			})
 		}
 	}
@@ -238,6 +233,18 @@ func (f *face) WriteTo(b []byte, to net.Addr) (int, error) {
 	at := udp.AddrPort()
 	return f.socket.write(b, netip.AddrPortFrom(at.Addr().Unmap(), at.Port()))
 }
+
+// Reading by the WebRTC stack waits until the port is closed, and writing does not
+// wait. So there are no deadlines.
+
+// SetDeadline implements [net.PacketConn].
+func (f *face) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline implements [net.PacketConn].
+func (f *face) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline implements [net.PacketConn].
+func (f *face) SetWriteDeadline(time.Time) error { return nil }
 
 // Close closes the whole port: the WebRTC stack closes it in all families.
 func (f *face) Close() error { return f.socket.Close() }

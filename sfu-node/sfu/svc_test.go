@@ -2,7 +2,6 @@ package sfu
 
 import (
 	"bytes"
-	"net"
 	"testing"
 	"time"
 
@@ -30,15 +29,10 @@ type svcBench struct {
 
 func newSVCBench(t *testing.T, in uint8, out uint8, c codec) *svcBench {
 	t.Helper()
-	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
 	b := &svcBench{bench: newBench(events.Camera)}
 	b.peer = b.pub.from.(*Peer)
 	b.peer.pubs[events.Camera] = b.pub
-	datagrams, err := burst.NewReader(conn, mtu, false)
+	datagrams, err := burst.NewReader(taken(t), mtu, false)
 	if err != nil {
 		t.Fatal(err)
 	}
