@@ -13,6 +13,9 @@ import (
 type turns struct {
 	// waits are by session, as they last got in line.
 	waits map[string]fleet.Wait
+	// served are those whom a function has seated out of the line, as they stood in it
+	// then: they may be in it again, by a message that was late.
+	served map[*call][]fleet.Wait
 	// taken are the functions that took seats of a room, and when.
 	taken map[room.Name][]taking
 }
@@ -23,17 +26,22 @@ type taking struct {
 }
 
 // notes keeps what is needed to tell in whose turn somebody is seated.
-func (o *turns) notes(t *trial, by *call, change control.Change) {
+func (o *turns) notes(t *trial, by *call, changes []control.Change) {
 	if o.waits == nil {
-		o.waits, o.taken = map[string]fleet.Wait{}, map[room.Name][]taking{}
+		o.waits, o.taken, o.served = map[string]fleet.Wait{}, map[room.Name][]taking{}, map[*call][]fleet.Wait{}
 	}
-	switch x := change.(type) {
-	case control.PutWait:
-		o.waits[x.Wait.Session] = x.Wait
-	case control.TakeSeat:
-		o.taken[x.Room] = append(o.taken[x.Room], taking{t.clock.now, by})
-	case control.PutBlock:
-		o.taken[x.Block.Room] = append(o.taken[x.Block.Room], taking{t.clock.now, by})
+	if served := seatedBy(changes, o.waits); len(served) > 0 {
+		o.served[by] = append(o.served[by], served...)
+	}
+	for _, change := range changes {
+		switch x := change.(type) {
+		case control.PutWait:
+			o.waits[x.Wait.Session] = x.Wait
+		case control.TakeSeat:
+			o.taken[x.Room] = append(o.taken[x.Room], taking{t.clock.now, by})
+		case control.PutBlock:
+			o.taken[x.Block.Room] = append(o.taken[x.Block.Room], taking{t.clock.now, by})
+		}
 	}
 }
 
@@ -54,17 +62,16 @@ func (o *turns) alone(by *call, in room.Name) bool {
 func (w *watch) inTurn(by *call) {
 	began := epoch.Add(time.Duration(by.began))
 	w.t.store.truth.Look(func(c sim.Contents) {
-		for _, changes := range by.made {
-			for _, served := range seatedBy(changes, w.turns.waits) {
-				for _, wait := range c.Waits {
-					before := wait.Since.Before(served.Since) && wait.SeenAt.Before(began) && w.t.now().Sub(wait.SeenAt) < fleet.WaitLasts
-					if before && wait.Room == served.Room && wait.Role == served.Role && wait.Plain() && w.turns.alone(by, wait.Room) {
-						w.t.fail("%s seats %s, in line for %s since %s, and %s still waits, who has since %s", by.what, served.Key, served.Room, served.Since, wait.Key, wait.Since)
-					}
+		for _, served := range w.turns.served[by] {
+			for _, wait := range c.Waits {
+				before := wait.Since.Before(served.Since) && wait.SeenAt.Before(began) && w.t.now().Sub(wait.SeenAt) < fleet.WaitLasts
+				if before && wait.Room == served.Room && wait.Role == served.Role && wait.Plain() && w.turns.alone(by, wait.Room) {
+					w.t.fail("%s seats %s, in line for %s since %s, and %s still waits, who has since %s", by.what, served.Key, served.Room, served.Since, wait.Key, wait.Since)
 				}
 			}
 		}
 	})
+	delete(w.turns.served, by)
 }
 
 // seatedBy returns who waited and left the line to be seated, and would have taken

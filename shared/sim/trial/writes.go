@@ -13,8 +13,8 @@ import (
 // wrote checks writes that are wrong at the moment when they are made, however
 // well the books balance afterwards.
 func (w *watch) wrote(by *call, changes []control.Change) {
+	w.turns.notes(w.t, by, changes)
 	for _, change := range changes {
-		w.turns.notes(w.t, by, change)
 		w.t.store.truth.Look(func(c sim.Contents) {
 			switch x := change.(type) {
 			case control.ClaimLoad:
