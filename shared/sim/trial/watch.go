@@ -34,6 +34,7 @@ type watch struct {
 	drained map[room.NodeID]int64
 	emptied int
 	turns   turns
+	homes   homes
 }
 
 // line is what everybody who waits needs at a time.
@@ -53,7 +54,10 @@ func (w *watch) look() {
 		return
 	}
 	w.seen = w.t.store.version
-	w.t.store.truth.Look(w.books)
+	w.t.store.truth.Look(func(c sim.Contents) {
+		w.books(c)
+		w.homes.look(w.t, c)
+	})
 }
 
 // books must balance on both sides at all times.
@@ -125,6 +129,7 @@ func (w *watch) room(n fleet.Node, b fleet.Beat) {
 // served is called after a sweep that nothing went wrong with: nobody may still
 // wait who waited before it, for whom a node had room all the time.
 func (w *watch) served(began time.Time) {
+	w.homes.leaks(w.t, began)
 	w.t.store.truth.Look(func(c sim.Contents) {
 		for _, wait := range c.Waits {
 			if !wait.Since.Before(began) || w.t.now().Sub(wait.SeenAt) > fleet.WaitLasts {
@@ -263,8 +268,4 @@ func (w *watch) empty() {
 			w.t.fail("when everybody has left there are: rooms %v, blocks %v, nodes %v, waits %v, launches %v", c.Rooms, c.Blocks, c.Nodes, c.Waits, c.Launches)
 		}
 	})
-	w.t.ec2.tick()
-	if sum := w.t.ec2.bill(); sum != w.t.ec2.spent {
-		w.t.fail("the instances cost %s, the bill grew to %s", sum, w.t.ec2.spent)
-	}
 }
