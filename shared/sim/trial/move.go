@@ -87,7 +87,7 @@ func (p *person) keep() {
 
 // asked is the node's wish that somebody goes elsewhere.
 func (p *person) asked(n *node) {
-	if p.phase == joined && p.node == n {
+	if p.phase == joined && p.node == n && !p.deaf {
 		p.t.note("%s is asked to move", p.label)
 		p.follow(false, nil, events.CodeNodeGone)
 	}

@@ -84,6 +84,14 @@ var mutants = []mutant{
 	{"an estimate stays what it was", []patch{{"control/join.go", "left := max(boot-now.Sub(l.At).Milliseconds(), 1000)", "left := max(boot, 1000)"}}},
 	{"the last in line is served first", []patch{{"step/line.go", "slices.SortFunc(items.Waits, inLine)", "slices.SortFunc(items.Waits, func(a, b fleet.Wait) int { return inLine(b, a) })"},
 		{"step/serve.go", "slices.SortStableFunc(waits, inLine)", "_ = waits"}}},
+	{"a drain's deadline is ignored", []patch{{"fleet/fleet.go", "return n.State == Draining && !n.DrainBy.IsZero() && !now.Before(n.DrainBy)", "return false"}}},
+	{"people are pressed before the deadline", []patch{{"fleet/fleet.go", "return n.State == Draining && !n.DrainBy.IsZero() && !now.Before(n.DrainBy)", "return n.State == Draining && !n.DrainBy.IsZero()"}}},
+	{"a dead root stays", []patch{{"room/heal.go", "orphans[n.Feeder] = append(orphans[n.Feeder], i)\n\t\t\tn.Feeder = \"\"\n", "_ = f\n"}}},
+	{"nodes whose feeder has died stay alone", []patch{{"room/heal.go", "t.replace(t.above(g, gone), orphans[g.Node])\n\t\t}\n\t}\n\tt.join()", "_ = g\n\t\t}\n\t}"}}},
+	{"nodes are not told of their pipes", []patch{{"step/assign.go", "sends := control.Assign(r, items.Nodes, w.Spread())", "var sends []control.Send; _ = items"}}},
+	{"a hello after a fence is welcome", []patch{{"control/node.go", "case !s.Node.State.Living():\n\t\treturn refuse(", "case false:\n\t\treturn refuse("}}},
+	{"a transfer forgets the stage", []patch{{"control/transfer.go", "t.seats = min(t.seats, r.StageLeft())", "_ = t.seats"}}},
+	{"instances that nobody knows run on", []patch{{"control/sweep.go", "if i.Gone || known(i.Node) ||", "if true || i.Gone || known(i.Node) ||"}}},
 	{"nodes are emptied of nobody", []patch{{"control/consolidate.go", "if len(plan.Commits) == 0 {", "if true {"}}},
 }
 

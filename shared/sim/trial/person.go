@@ -73,6 +73,8 @@ type person struct {
 	kept     *home
 	doubted  bool
 	vanished bool
+	// deaf is a tab that does not do what its node asks of it.
+	deaf bool
 	// told are the estimates of the present wait, entered when it got in, gaps how
 	// often it was without any connection after it had one.
 	told    []events.Waiting

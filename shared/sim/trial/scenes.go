@@ -38,6 +38,11 @@ var Scenes = []Scene{
 	{"a node outlives its token and its sockets", 40, longLife},
 	{"a room is announced", 40, announced},
 	{"who waits is told for how long", 40, toldHowLong},
+	{"the root of a room's tree dies", 4, rootDies},
+	{"a drain's deadline", 40, drainedInTime},
+	{"a hello after a fence", 40, helloAfterFence},
+	{"an instance that nobody knows", 40, unknownInstance},
+	{"seats that come to the stage", 40, seatsToTheStage},
 }
 
 // A function that dies after it has stored the participant leaves no seat; the
