@@ -16,6 +16,8 @@ type RoomMembers struct {
 	// Epoch is that of the room's last [Assignment] here, by which a lost one is
 	// found out; 0 is none.
 	Epoch int64 `json:"epoch,omitempty"`
+	// Described is the revision of the room's metadata that the node knows; 0 is none.
+	Described int64 `json:"described,omitempty"`
 }
 
 // Inventory is everybody a node carries, in parts that each fit a frame. A node
@@ -143,7 +145,7 @@ func (inv Inventory) validate() error {
 	members, names := 0, 0
 	seen := map[string]bool{}
 	for _, r := range inv.Rooms {
-		if err := firstOf(bounded("inventory.rooms.room", r.Room, 1, MaxName), inRange("inventory.rooms.epoch", r.Epoch, 0, maxSafe)); err != nil {
+		if err := firstOf(bounded("inventory.rooms.room", r.Room, 1, MaxName), inRange("inventory.rooms.epoch", r.Epoch, 0, maxSafe), natural("inventory.rooms.described", r.Described)); err != nil {
 			return err
 		}
 		if seen[r.Room] {

@@ -217,14 +217,16 @@ const MaxListedViewers = 100
 // node were lost.
 type Snapshot struct {
 	Header
-	Seq         int64        `json:"seq"`
-	Part        int          `json:"part"`
-	Parts       int          `json:"parts"`
-	Room        string       `json:"room"`
-	Self        string       `json:"self"`
-	Viewers     int          `json:"viewers,omitempty"`
-	ViewersHere int          `json:"viewersHere,omitempty"`
-	Members     List[Member] `json:"members"`
+	Seq         int64  `json:"seq"`
+	Part        int    `json:"part"`
+	Parts       int    `json:"parts"`
+	Room        string `json:"room"`
+	Self        string `json:"self"`
+	Viewers     int    `json:"viewers,omitempty"`
+	ViewersHere int    `json:"viewersHere,omitempty"`
+	// RoomMetadata is the room's, in the first part.
+	RoomMetadata string       `json:"roomMetadata,omitempty"`
+	Members      List[Member] `json:"members"`
 }
 
 // Validate implements [Message].
@@ -239,6 +241,7 @@ func (s Snapshot) Validate() error {
 		bounded("room", s.Room, 1, MaxName),
 		bounded("self", s.Self, 1, MaxName),
 		validAudience(s.Viewers, s.ViewersHere),
+		text("roomMetadata", s.RoomMetadata, MaxRoomMetadata),
 		validateMembers(s.Members),
 	)
 }
@@ -252,6 +255,8 @@ type Delta struct {
 	ViewersHere int      `json:"viewersHere,omitempty"`
 	Changed     []Member `json:"changed,omitempty"`
 	Gone        []string `json:"gone,omitempty"`
+	// RoomMetadata is the room's from now on; null is as before.
+	RoomMetadata *string `json:"roomMetadata,omitempty"`
 }
 
 // Validate implements [Message].
@@ -261,6 +266,11 @@ func (d Delta) Validate() error {
 	}
 	for _, id := range d.Gone {
 		if err := bounded("gone", id, 1, MaxName); err != nil {
+			return err
+		}
+	}
+	if m := d.RoomMetadata; m != nil {
+		if err := text("roomMetadata", *m, MaxRoomMetadata); err != nil {
 			return err
 		}
 	}

@@ -24,6 +24,7 @@ const (
 const (
 	MaxName         = 128  // identity, display name, room name
 	MaxMetadata     = 2048 // a participant's metadata
+	MaxRoomMetadata = 1024 // a room's
 	MaxID           = 64   // request, session, boot and node ids
 	MaxTicket       = 2048 // what goes with an offer and comes back with its answer
 	MaxText         = 1024 // the text of an error
@@ -94,7 +95,7 @@ var borders = map[Border]struct {
 	ToNode: {MaxMessage, map[Action]Message{
 		ActionWelcome: Welcome{}, ActionRenewed: Renewed{}, ActionOffer: Offer{}, ActionRemove: Remove{}, ActionMove: MoveAway{},
 		ActionShutdown: Shutdown{}, ActionAssignment: Assignment{},
-		ActionModerated: Moderated{}, ActionRole: Recast{}, ActionMute: MuteTracks{}, ActionEnd: End{}, ActionError: Error{}}},
+		ActionModerated: Moderated{}, ActionRole: Recast{}, ActionMute: MuteTracks{}, ActionEnd: End{}, ActionDescribe: DescribeFor{}, ActionDescribeRoom: RoomDescribed{}, ActionError: Error{}}},
 	FromSDK: {MaxChannel, map[Action]Message{
 		ActionTracks: Tracks{}, ActionWant: Want{}, ActionPing: Ping{}, ActionResync: Resync{}, ActionGoodbye: Goodbye{},
 		ActionModerate: Moderate{}, ActionData: Data{}, ActionDescribe: Describe{}, ActionStats: Stats{}}},

@@ -13,13 +13,14 @@ const (
 // Deed is what a [Moderate] does.
 type Deed string
 
-// The deeds. All but end are done to one participant.
+// The deeds. All but end and metadata are done to one participant.
 const (
-	Promote    Deed = "promote" // to publisher
-	Demote     Deed = "demote"  // to viewer; everybody may demote themselves
-	Mute       Deed = "mute"    // sources are switched off; their owner may switch them on again
-	RemoveDeed Deed = "remove"  // out of the room; the session is void
-	EndRoom    Deed = "end"     // everybody is disconnected, and the room's declaration is forgotten
+	Promote     Deed = "promote"  // to publisher
+	Demote      Deed = "demote"   // to viewer; everybody may demote themselves
+	Mute        Deed = "mute"     // sources are switched off; their owner may switch them on again
+	RemoveDeed  Deed = "remove"   // out of the room; the session is void
+	SetMetadata Deed = "metadata" // of one participant, or of the room
+	EndRoom     Deed = "end"      // everybody is disconnected, and the room's declaration is forgotten
 )
 
 // Done says that what was asked is done, or is being done.
@@ -50,6 +51,8 @@ type Moderate struct {
 	Participant string `json:"participant,omitempty"`
 	// Sources are what to mute.
 	Sources []Source `json:"sources,omitempty"`
+	// Metadata is that of the participant, or of the room, from now on.
+	Metadata string `json:"metadata,omitempty"`
 }
 
 // Validate implements [Message].
@@ -57,14 +60,22 @@ func (m Moderate) Validate() error {
 	if err := m.check(ActionModerate); err != nil {
 		return err
 	}
-	return firstOf(bounded("id", m.ID, 1, MaxID), checkDeed(m.Deed, m.Participant, m.Sources))
+	return firstOf(bounded("id", m.ID, 1, MaxID), checkDeed(m.Deed, m.Participant, m.Sources, m.Metadata))
 }
 
-// checkDeed checks that a deed has what it needs.
-func checkDeed(d Deed, participant string, sources []Source) error {
+// checkDeed checks that a deed has what it needs, and nothing else.
+func checkDeed(d Deed, participant string, sources []Source, metadata string) error {
 	switch d {
 	case Promote, Demote, Mute, RemoveDeed:
 		if err := bounded("participant", participant, 1, MaxName); err != nil {
+			return err
+		}
+	case SetMetadata:
+		most := MaxMetadata
+		if participant == "" {
+			most = MaxRoomMetadata
+		}
+		if err := firstOf(bounded("participant", participant, 0, MaxName), text("metadata", metadata, most)); err != nil {
 			return err
 		}
 	case EndRoom:
@@ -72,7 +83,10 @@ func checkDeed(d Deed, participant string, sources []Source) error {
 			return badField("participant", "is of no use here: the whole room ends")
 		}
 	default:
-		return badField("deed", "is %.32q, expected promote, demote, mute, remove or end", string(d))
+		return badField("deed", "is %.32q, expected promote, demote, mute, remove, metadata or end", string(d))
+	}
+	if metadata != "" && d != SetMetadata {
+		return badField("metadata", "is of no use here")
 	}
 	if d == Mute {
 		return checkSources("sources", sources)
@@ -112,6 +126,7 @@ type ModerateFor struct {
 	Deed        Deed     `json:"deed"`
 	Participant string   `json:"participant,omitempty"`
 	Sources     []Source `json:"sources,omitempty"`
+	Metadata    string   `json:"metadata,omitempty"`
 }
 
 // Validate implements [Message].
@@ -125,7 +140,7 @@ func (m ModerateFor) Validate() error {
 		bounded("room", m.Room, 1, MaxName),
 		bounded("by", m.By, 1, MaxID),
 		bounded("id", m.ID, 1, MaxID),
-		checkDeed(m.Deed, m.Participant, m.Sources),
+		checkDeed(m.Deed, m.Participant, m.Sources, m.Metadata),
 	)
 }
 

@@ -104,6 +104,8 @@ type Offer struct {
 	// ReceiveKbps is where to begin to estimate the participant's network; 0 is
 	// unknown.
 	ReceiveKbps int64 `json:"receiveKbps,omitempty"`
+	// RoomMetadata is the room's; null is none that anybody set.
+	RoomMetadata *RoomMetadata `json:"roomMetadata,omitempty"`
 	// Ticket goes back unread in [Answered]; it tells the control plane whom the
 	// answer is for.
 	Ticket string `json:"ticket"`
@@ -113,6 +115,11 @@ type Offer struct {
 func (o Offer) Validate() error {
 	if err := o.check(ActionOffer); err != nil {
 		return err
+	}
+	if m := o.RoomMetadata; m != nil {
+		if err := m.validate("roomMetadata"); err != nil {
+			return err
+		}
 	}
 	return firstOf(
 		positive("generation", o.Generation),

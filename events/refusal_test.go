@@ -303,6 +303,7 @@ func TestEveryValueIsBounded(t *testing.T) {
 	mayBeLong := map[string]bool{"Answer.answer": true, "Answered.answer": true, "Renewed.token": true, "Data.payload": true, "DataFrom.payload": true} // bounded by more
 	mayHaveControls := map[string]bool{
 		"Offer.person.metadata": true, "Describe.metadata": true, "Snapshot.members.0.metadata": true, "Delta.changed.0.metadata": true,
+		"DescribeFor.metadata": true, "RoomDescribed.metadata.text": true, "Offer.roomMetadata.text": true, "Snapshot.roomMetadata": true, "Delta.roomMetadata": true,
 		"Error.text": true, "Closing.text": true, "Moderated.fault.text": true, "CapacityRequested.reason": true,
 	}
 	for _, b := range allBorders {

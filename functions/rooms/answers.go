@@ -17,6 +17,7 @@ type roomList struct {
 
 type roomSummary struct {
 	Name            room.Name     `json:"name"`
+	Metadata        string        `json:"metadata,omitempty"`
 	CreatedAt       time.Time     `json:"createdAt"`
 	Participants    int           `json:"participants"`
 	MaxParticipants int           `json:"maxParticipants"`

@@ -165,7 +165,7 @@ func (a api) summary(ctx context.Context, r room.Room) (roomSummary, []room.Key,
 	if err != nil {
 		return roomSummary{}, nil, err
 	}
-	s := roomSummary{Name: r.Name, CreatedAt: r.CreatedAt, MaxParticipants: r.Profile.MaxParticipants, MaxPublishers: r.Profile.MaxPublishers, Nodes: []room.NodeID{}, blocks: map[int]room.NodeID{}}
+	s := roomSummary{Name: r.Name, Metadata: r.Metadata, CreatedAt: r.CreatedAt, MaxParticipants: r.Profile.MaxParticipants, MaxPublishers: r.Profile.MaxPublishers, Nodes: []room.NodeID{}, blocks: map[int]room.NodeID{}}
 	var members []room.Key
 	seen := map[room.NodeID]bool{}
 	for _, b := range items.Blocks {

@@ -53,7 +53,7 @@ func (a api) declare(ctx context.Context, r lambda.APIGatewayV2HTTPRequest) (any
 		until = *d.KeepUntil
 	}
 	name := room.Name(d.Name)
-	if err := a.world.Declare(ctx, control.Declaration{Room: name, Profile: profile, KeepUntil: until}); err != nil {
+	if err := a.world.Declare(ctx, control.Declaration{Room: name, Profile: profile, KeepUntil: until, Metadata: d.Metadata}); err != nil {
 		return nil, err
 	}
 	if d.StartAt != nil {

@@ -19,6 +19,14 @@ type change struct {
 	Role string `json:"role"`
 	// Mute switches sources off; their owner may switch them on again.
 	Mute []events.Source `json:"mute"`
+	// Metadata is the participant's from now on, until it leaves the room or says
+	// something else itself.
+	Metadata *string `json:"metadata"`
+}
+
+// roomChange is the body of PATCH /v1/rooms/{room}.
+type roomChange struct {
+	Metadata *string `json:"metadata"`
 }
 
 // changed answers it.
@@ -54,7 +62,7 @@ func (a api) moderate(ctx context.Context, r lambda.APIGatewayV2HTTPRequest, pat
 		_, err := a.world.Moderate(ctx, d)
 		return changed{Room: name}, err
 	case !one:
-		return nil, events.Errorf(events.CodeMethod, "PATCH is not possible here, GET and DELETE are")
+		return a.describeRoom(ctx, r, d)
 	}
 	if err := events.CheckName("identity", identity); err != nil {
 		return nil, err
@@ -108,8 +116,34 @@ func patch(r lambda.APIGatewayV2HTTPRequest, d control.Deed) ([]control.Deed, er
 		d.Kind, d.Sources = events.Mute, c.Mute
 		deeds = append(deeds, d)
 	}
+	if c.Metadata != nil {
+		if n := len(*c.Metadata); n > events.MaxMetadata {
+			return nil, events.Errorf(events.CodeBadField, "metadata has %d bytes, at most %d are taken", n, events.MaxMetadata)
+		}
+		d.Kind, d.Metadata = events.SetMetadata, *c.Metadata
+		deeds = append(deeds, d)
+	}
 	if len(deeds) == 0 {
-		return nil, events.Errorf(events.CodeBadField, "there is nothing to change: role and mute are possible")
+		return nil, events.Errorf(events.CodeBadField, "there is nothing to change: role, mute and metadata are possible")
 	}
 	return deeds, nil
+}
+
+// describeRoom changes what is said of a room.
+func (a api) describeRoom(ctx context.Context, r lambda.APIGatewayV2HTTPRequest, d control.Deed) (any, error) {
+	if err := events.CheckName("room", string(d.Room)); err != nil {
+		return nil, err
+	}
+	var c roomChange
+	if err := decode(r, &c); err != nil {
+		return nil, err
+	}
+	if c.Metadata == nil {
+		return nil, events.Errorf(events.CodeBadField, "there is nothing to change: metadata is possible")
+	}
+	d.Kind, d.Metadata = events.SetMetadata, *c.Metadata
+	if _, err := a.world.Moderate(ctx, d); err != nil {
+		return nil, err
+	}
+	return changed{Room: string(d.Room)}, nil
 }

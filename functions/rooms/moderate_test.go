@@ -62,7 +62,11 @@ func TestModeratesParticipants(t *testing.T) {
 		{"PATCH", eve, "", `{}`, 400, "nothing to change"},
 		{"PATCH", eve, "", `{"mute":["nose"]}`, 400, "not a source"},
 		{"PATCH", eve, "", `{"mute":[]}`, 400, "0 entries"},
-		{"PATCH", "/v1/rooms/all/hands", "", `{}`, 405, "PATCH"},
+		{"PATCH", "/v1/rooms/all/hands", "", `{}`, 400, "nothing to change"},
+		{"PATCH", "/v1/rooms/all/hands", "", `{"metadata":7}`, 400, "bad_json"},
+		{"PATCH", "/v1/rooms/all/hands", "", `{"metadata":"` + strings.Repeat("a", 1025) + `"}`, 400, "at most 1024"},
+		{"PATCH", "/v1/rooms/none", "", `{"metadata":"x"}`, 404, "no such room"},
+		{"PATCH", eve, "", `{"metadata":"` + strings.Repeat("a", 2049) + `"}`, 400, "at most 2048"},
 		{"PATCH", "/v1/rooms/all/hands/participants/bob", "", `{"role":"viewer"}`, 404, "no such participant"},
 		{"PATCH", eve, "", `{"role":"publisher","mute":["microphone"]}`, 200, `"identity":"eve/1"`},
 		{"DELETE", eve, "-1", ``, 400, "barSeconds"},
@@ -139,5 +143,52 @@ func TestARoomsNameMayLookLikeAPath(t *testing.T) {
 	}
 	if status, body := ask("DELETE", path, map[string]string{"identity": ""}); status != 200 {
 		t.Errorf("the room: %d %s", status, body)
+	}
+}
+
+// Metadata of a room and of somebody in it is set by the customer's backend, kept, and
+// told to the node.
+func TestDescribesRoomsAndParticipants(t *testing.T) {
+	a, w := office()
+	root := token.Root(strings.Repeat("r", token.RootSize))
+	a.vault = wire.Hold(wire.Secrets{APIKeys: []string{"key"}, Root: root})
+	key := room.Key(root.ParticipantKey("lounge", "eve"))
+	for _, c := range []control.Change{
+		control.PutNode{Node: fleet.Node{ID: "n-1", State: fleet.Ready, Generation: 1, Region: "eu-north-1", Connections: map[int]string{0: "c-n"}}},
+		control.PutBeat{Node: "n-1", Beat: fleet.Beat{Generation: 1, Seq: 1, LeaseUntil: now.Add(fleet.LeaseLasts)}},
+		control.PutRoom{Room: room.New("lounge", "eu-north-1", room.Default(), now).WithBlock(room.BlockRef{Index: 0, Node: "n-1", Generation: 1, Seats: 1})},
+		control.PutBlock{Block: fleet.Block{Room: "lounge", Node: "n-1", Generation: 1, Seats: 1, Members: map[room.Key]room.Revision{key: 7}}},
+		control.PutParticipant{Participant: room.Participant{Room: "lounge", Key: key, Identity: "eve", Role: room.Publisher, Session: "session-1", Revision: 7, SeatedAt: now}},
+	} {
+		if err := w.Store.Commit(t.Context(), []control.Change{c}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range [][2]string{
+		{"/v1/rooms/lounge", `{"metadata":"the \"plans\""}`}, {"/v1/rooms/lounge/participants/eve", `{"metadata":"chair"}`}, {"/v1/rooms/lounge", `{"metadata":""}`},
+	} {
+		if status, body := a.asks(t, "PATCH", c[0], "", c[1]); status != 200 {
+			t.Fatalf("PATCH %s: %d %s", c[0], status, body)
+		}
+		if c[0] == "/v1/rooms/lounge" && strings.Contains(c[1], "plans") {
+			if _, body := a.asks(t, "GET", c[0], "", ""); !strings.Contains(body, `"metadata":"the \"plans\""`) {
+				t.Errorf("GET: %s", body)
+			}
+		}
+	}
+	mail, err := w.Mail.Take("c-n", events.ToNode)
+	if err != nil || len(mail) != 3 {
+		t.Fatalf("the node was told %v, %v", mail, err)
+	}
+	first, last := mail[0].(events.RoomDescribed), mail[2].(events.RoomDescribed)
+	if first.Metadata.Text != `the "plans"` || last.Metadata.Text != "" || last.Metadata.Revision <= first.Metadata.Revision {
+		t.Errorf("the room is %+v, then %+v", first, last)
+	}
+	if m := mail[1].(events.DescribeFor); m.Key != string(key) || m.Metadata != "chair" {
+		t.Errorf("eve is %+v", m)
+	}
+	items, err := w.Store.Get(t.Context(), true, step.ParticipantKey{Room: "lounge", Key: key})
+	if err != nil || len(items.Participants) != 1 || items.Participants[0].Metadata != "chair" {
+		t.Errorf("%+v, %v", items.Participants, err)
 	}
 }

@@ -1,4 +1,5 @@
-import { Version, type Deed, type Done, type FromSDK, type Source } from "./events.js";
+import { SpillwayError } from "./errors.js";
+import { MaxMetadata, MaxRoomMetadata, Version, type Deed, type Done, type FromSDK, type Source } from "./events.js";
 import type { Requests } from "./requests.js";
 
 /**
@@ -36,14 +37,30 @@ export class Admin {
     await this.#ask("remove", identity);
   }
 
+  /** Gives somebody other metadata, which stays until they leave or change it themselves. At most 2,048 bytes; `rate_limited` beyond one change a second. */
+  async setMetadata(identity: string, metadata: string): Promise<void> {
+    await this.#ask("metadata", identity, undefined, bounded(metadata, MaxMetadata));
+  }
+
+  /** Gives the room other metadata: everybody, also who comes later, gets it. At most 1,024 bytes; `rate_limited` beyond one change a second. */
+  async setRoomMetadata(metadata: string): Promise<void> {
+    await this.#ask("metadata", undefined, undefined, bounded(metadata, MaxRoomMetadata));
+  }
+
   /** Ends the room for everybody. */
   async endRoom(): Promise<void> {
     await this.#ask("end");
   }
 
-  #ask(deed: Deed, participant?: string, sources?: Source[]): Promise<Done> {
+  #ask(deed: Deed, participant?: string, sources?: Source[], metadata?: string): Promise<Done> {
     return this.#requests.ask((id) => this.#send({
-      action: "moderate", v: Version, id, deed, ...(participant ? { participant } : {}), ...(sources ? { sources } : {}),
+      action: "moderate", v: Version, id, deed, ...(participant ? { participant } : {}), ...(sources ? { sources } : {}), ...(metadata ? { metadata } : {}),
     }));
   }
+}
+
+/** The text, if it is short enough. Throws `bad_field` else. @internal */
+export function bounded(metadata: string, most: number): string {
+  if (new TextEncoder().encode(metadata).length > most) throw new SpillwayError("bad_field", `metadata is longer than ${most} bytes`);
+  return metadata;
 }

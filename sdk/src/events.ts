@@ -32,6 +32,8 @@ export const MaxSDP = 196608;
 export const MaxName = 128;
 /** a participant's metadata */
 export const MaxMetadata = 2048;
+/** a room's */
+export const MaxRoomMetadata = 1024;
 /** request, session, boot and node ids */
 export const MaxID = 64;
 /** what goes with an offer and comes back with its answer */
@@ -323,6 +325,8 @@ export interface Moderate {
   participant?: string;
   /** Sources are what to mute. */
   sources?: Source[];
+  /** Metadata is that of the participant, or of the room, from now on. */
+  metadata?: string;
 }
 
 /** Ping asks for a Pong with the same number. */
@@ -419,6 +423,8 @@ export interface Delta {
   viewersHere?: number;
   changed?: Member[];
   gone?: string[];
+  /** RoomMetadata is the room's from now on; null is as before. */
+  roomMetadata?: string;
 }
 
 /**
@@ -491,6 +497,8 @@ export interface Snapshot {
   self: string;
   viewers?: number;
   viewersHere?: number;
+  /** RoomMetadata is the room's, in the first part. */
+  roomMetadata?: string;
   members: Member[];
 }
 
@@ -627,6 +635,8 @@ export type Deed =
   | "mute"
   /** out of the room; the session is void */
   | "remove"
+  /** of one participant, or of the room */
+  | "metadata"
   /** everybody is disconnected, and the room's declaration is forgotten */
   | "end";
 

@@ -1,5 +1,7 @@
 import { openCamera, openMicrophone, openScreen, type AudioCaptureOptions, type CaptureDefaults, type ScreenShareOptions, type VideoCaptureOptions } from "./capture.js";
 import { DataBudget, dataMessage, type DataOptions } from "./data.js";
+import { bounded } from "./admin.js";
+import { Description } from "./description.js";
 import { SpillwayError } from "./errors.js";
 import { MaxMetadata, Version, type Role, type Source, type SourceLayers } from "./events.js";
 import { layersOf, onlyUseful, scalableOf, simulcastOf, type Encoding } from "./layers.js";
@@ -92,7 +94,7 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
   readonly #useful = new WeakMap<Peer, readonly SourceLayers[]>();
   readonly #data = new DataBudget();
   #revision = 0;
-  #described = { revision: 0, metadata: "" };
+  readonly #description = new Description();
   #metadata = "";
   #identity = "";
   #name = "";
@@ -125,9 +127,8 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
    * is at most 2,048 bytes long: `bad_field` otherwise. Kept over reconnects. Without the permission the room's log says that it was refused.
    */
   setMetadata(metadata: string): void {
-    if (new TextEncoder().encode(metadata).length > MaxMetadata) throw new SpillwayError("bad_field", `metadata is longer than ${MaxMetadata} bytes`);
-    this.#described = { revision: this.#described.revision + 1, metadata };
-    this.#describe(this.#peers);
+    this.#description.say(bounded(metadata, MaxMetadata));
+    for (const peer of this.#peers) this.#description.tell(peer);
   }
 
   /** What oneself may do now: an administrator can change it. Undefined until the room is joined. */
@@ -209,13 +210,9 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
   /** @internal Sends over this peer, too, everything anew. */
   bind(peer: Peer): void {
     this.#peers = [...this.#peers, peer];
-    if (this.#described.revision > 0) this.#describe([peer]);
+    this.#description.tell(peer);
     this.#tell();
     for (const source of this.publications.keys()) this.#send(source, [peer]);
-  }
-
-  #describe(peers: readonly Peer[]): void {
-    for (const peer of peers) peer.send({ action: "describe", v: Version, ...this.#described });
   }
 
   /** @internal Sends over a peer only the layers that somebody there receives. */
@@ -240,6 +237,7 @@ export class LocalParticipant extends Participant<LocalTrackPublication> {
     this.#identity = self.identity;
     this.#name = self.name;
     this.#metadata = self.metadata ?? this.#metadata;
+    if (self.metadata !== undefined) this.#description.see(self.metadata);
     this.#role = self.role;
     if (offStage) for (const source of [...this.publications.keys()]) this.#remove(source);
     if (!changed || this.#peers.length === 0) return;

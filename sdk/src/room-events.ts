@@ -34,6 +34,7 @@ export const RoomEvent = {
   ParticipantConnected: "participantConnected",
   ParticipantDisconnected: "participantDisconnected",
   ParticipantChanged: "participantChanged",
+  RoomMetadataChanged: "roomMetadataChanged",
   ViewerCountChanged: "viewerCountChanged",
   TrackPublished: "trackPublished",
   TrackUnpublished: "trackUnpublished",
@@ -70,6 +71,8 @@ export interface RoomEvents {
   participantDisconnected: [participant: RemoteParticipant];
   /** Somebody's name, metadata or role is another now; also one's own. */
   participantChanged: [participant: Participant];
+  /** What is said of the room ({@link Room.metadata}) is something else now; not said of what it is at first. */
+  roomMetadataChanged: [metadata: string];
   /** The room has so many viewers now. Of many nobody is told who they are: they count as gone, and come when they are few again. */
   viewerCountChanged: [viewers: number];
   /** Somebody offers a track. */

@@ -94,6 +94,11 @@ export class Room extends Emitter<RoomEvents> {
     return this.#roster.room;
   }
 
+  /** What the room's application says of the room; empty until it is joined, and where nothing is said. */
+  get metadata(): string {
+    return this.#roster.metadata;
+  }
+
   /** How many viewers there are, oneself included. Of many, {@link remoteParticipants} has none. */
   get viewerCount(): number {
     return viewersOf(this.#roster);
@@ -294,6 +299,7 @@ export class Room extends Emitter<RoomEvents> {
     for (const member of joined) this.#add(member);
     for (const { before: old, after } of changed) this.#change(old, after);
     this.#reception.reconcile();
+    if (before.seq >= 0 && roster.metadata !== before.metadata) this.emit("roomMetadataChanged", roster.metadata);
     if (viewersOf(roster) !== viewersOf(before)) this.emit("viewerCountChanged", viewersOf(roster));
   }
 

@@ -5,6 +5,8 @@ export interface Roster {
   /** The number of the last delta taken; -1 before the first snapshot. */
   readonly seq: number;
   readonly room: string;
+  /** What the room's application says of the room. */
+  readonly metadata: string;
   readonly self: string;
   /** How many viewers there are, and how many of them are on one's own node. */
   readonly viewers: number;
@@ -26,7 +28,7 @@ interface Arriving {
 
 /** The roster before anything is known. */
 export const emptyRoster: Roster = {
-  seq: -1, room: "", self: "", viewers: 0, viewersHere: 0, members: new Map(), arriving: undefined, gap: false,
+  seq: -1, room: "", metadata: "", self: "", viewers: 0, viewersHere: 0, members: new Map(), arriving: undefined, gap: false,
 };
 
 /** A new roster, and whether the node must now be asked for the whole snapshot. */
@@ -43,10 +45,11 @@ export function takeSnapshot(roster: Roster, part: Snapshot): Taken {
   if (parts.size < part.parts) {
     return { roster: { ...roster, arriving: { seq: part.seq, parts, later } }, resync: false };
   }
-  const members = [...parts.values()].sort((a, b) => a.part - b.part).flatMap((p) => p.members);
+  const inOrder = [...parts.values()].sort((a, b) => a.part - b.part);
+  const members = inOrder.flatMap((p) => p.members);
   let whole: Taken = {
     roster: {
-      seq: part.seq, room: part.room, self: part.self, viewers: part.viewers ?? 0, viewersHere: part.viewersHere ?? 0,
+      seq: part.seq, room: part.room, metadata: inOrder[0]?.roomMetadata ?? "", self: part.self, viewers: part.viewers ?? 0, viewersHere: part.viewersHere ?? 0,
       members: ordered(members), arriving: undefined, gap: false,
     },
     resync: false,
@@ -69,8 +72,8 @@ export function takeDelta(roster: Roster, delta: Delta): Taken {
   const members = new Map(roster.members);
   for (const identity of delta.gone ?? []) members.delete(identity);
   for (const member of delta.changed ?? []) members.set(member.identity, member);
-  const { seq, viewers = 0, viewersHere = 0 } = delta;
-  return { roster: { ...roster, seq, viewers, viewersHere, members: ordered([...members.values()]) }, resync: false };
+  const { seq, viewers = 0, viewersHere = 0, roomMetadata: metadata = roster.metadata } = delta;
+  return { roster: { ...roster, seq, viewers, viewersHere, metadata, members: ordered([...members.values()]) }, resync: false };
 }
 
 function ordered(members: Member[]): Map<string, Member> {

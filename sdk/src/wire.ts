@@ -61,11 +61,11 @@ const toClient: Checks<events.ToClient> = {
 const toSDK: Checks<events.ToSDK> = {
   snapshot: object<events.Snapshot>({
     action: oneOf("snapshot"), v, seq: integer, part: integer, parts: integer, room: string, self: string,
-    viewers: optional(integer), viewersHere: optional(integer), members: arrayOf(member),
+    viewers: optional(integer), viewersHere: optional(integer), roomMetadata: optional(string), members: arrayOf(member),
   }),
   delta: object<events.Delta>({
     action: oneOf("delta"), v, seq: integer, viewers: optional(integer), viewersHere: optional(integer),
-    changed: optional(arrayOf(member)), gone: optional(arrayOf(string)),
+    changed: optional(arrayOf(member)), gone: optional(arrayOf(string)), roomMetadata: optional(string),
   }),
   streams: object<events.Streams>({ action: oneOf("streams"), v, revision: integer, streams: arrayOf(stream) }),
   layers: object<events.Layers>({ action: oneOf("layers"), v, sources: arrayOf(sourceLayers) }),

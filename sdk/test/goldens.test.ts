@@ -47,15 +47,15 @@ const sent: { [Name in "Join" | "Leave" | "Renew" | "Tracks" | "Want" | "Ping" |
   }),
   Data: object<events.Data>({ action: oneOf("data"), v, to: optional(arrayOf(string)), topic: optional(string), payload: string }),
   Moderate: object<events.Moderate>({
-    action: oneOf("moderate"), v, id: string, deed: oneOf<events.Deed>("promote", "demote", "mute", "remove", "end"),
-    participant: optional(string), sources: optional(arrayOf(source)),
+    action: oneOf("moderate"), v, id: string, deed: oneOf<events.Deed>("promote", "demote", "mute", "remove", "metadata", "end"),
+    participant: optional(string), sources: optional(arrayOf(source)), metadata: optional(string),
   }),
 };
 const fromGateway = ["Answer", "Waiting", "Ready", "LeaveDone", "Resume", "Error"];
 const fromNode = ["Snapshot", "Delta", "Streams", "Speakers", "Layers", "Pong", "Move", "Closing", "Done", "Muted", "DataFrom", "Error"];
 /** Messages that never cross a browser's border; Go's tests hold them. */
 const elsewhere = [
-  "Answered", "Assignment", "CapacityRequested", "End", "ModerateFor", "Moderated", "MuteTracks", "Recast", "Heartbeat", "Hello", "Journal", "Left", "Metrics", "MoveAway", "Offer", "Remove", "Renewed", "Shutdown", "Sweep", "Welcome",
+  "Answered", "Assignment", "CapacityRequested", "DescribeFor", "RoomDescribed", "End", "ModerateFor", "Moderated", "MuteTracks", "Recast", "Heartbeat", "Hello", "Journal", "Left", "Metrics", "MoveAway", "Offer", "Remove", "Renewed", "Shutdown", "Sweep", "Welcome",
 ];
 
 describe("golden messages", () => {

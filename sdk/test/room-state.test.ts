@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Delta, Member, Snapshot, Stream } from "../src/events.js";
 import { compareRosters, emptyRoster, mergeRosters, neighbours, takeDelta, takeSnapshot, viewersOf, type Roster } from "../src/roster.js";
+import { Description } from "../src/description.js";
 import { emptyStreamMap, isReached, takeStreams } from "../src/streams.js";
 
 const v = 1 as const;
@@ -47,6 +48,18 @@ describe("roster", () => {
     // A node that does not count lists everybody.
     const listed = takeSnapshot(emptyRoster, snapshot(1, [member("me"), member("bob", 2, { role: "viewer" }), member("eve", 3, { role: "viewer", node: "n-2" })])).roster;
     assert.deepEqual([viewersOf(listed), neighbours(listed)], [2, { stage: 1, viewers: 1 }]);
+  });
+  test("what is said of the room comes with the snapshot's first part, and changes with a delta that says so", () => {
+    let roster = emptyRoster;
+    for (const part of [1, 0]) {
+      roster = takeSnapshot(roster, { ...snapshot(4, part ? [member("me")] : [], part, 2), ...(part ? {} : { roomMetadata: "plans" }) }).roster;
+    }
+    assert.deepEqual([roster.metadata, names(roster)], ["plans", ["me"]]);
+    roster = takeDelta(roster, delta(5, [member("bob")])).roster;
+    assert.equal(roster.metadata, "plans");
+    roster = takeDelta(roster, { action: "delta", v, seq: 6, roomMetadata: "" }).roster;
+    assert.deepEqual([roster.metadata, names(roster)], ["", ["bob", "me"]]);
+    assert.equal(takeSnapshot(roster, snapshot(7, [member("me")])).roster.metadata, "");
   });
   test("a repeated part changes nothing", () => {
     const once = takeSnapshot(whole, snapshot(9, [member("p0")], 0, 2)).roster;
@@ -141,5 +154,27 @@ describe("stream map", () => {
     assert.ok(isReached(5, 0xffff_fff0));
     assert.ok(!isReached(0xffff_fff0, 5));
     assert.ok(isReached(0xffff_ffff, 0xffff_fff0));
+  });
+});
+
+describe("what oneself said of oneself", () => {
+  const said = (d: Description) => {
+    let told: [number, string] | undefined;
+    d.tell({ send: (m) => { told = [m.revision, m.metadata]; } });
+    return told;
+  };
+  test("is said again on a new connection, unless somebody else has said otherwise since everybody knew", () => {
+    const d = new Description();
+    d.see("from the token");
+    assert.equal(said(d), undefined);
+    d.say("mine");
+    d.see("from the token"); // the roster is not yet that far
+    assert.deepEqual(said(d), [1, "mine"]);
+    d.see("mine");
+    assert.deepEqual(said(d), [1, "mine"]);
+    d.see("theirs");
+    assert.equal(said(d), undefined);
+    d.say("mine again");
+    assert.deepEqual(said(d), [2, "mine again"]);
   });
 });

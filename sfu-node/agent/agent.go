@@ -44,6 +44,10 @@ type Media interface {
 	Recast(room, key string, revision int64, role events.Role)
 	// MuteTracks is [sfu.SFU.MuteTracks].
 	MuteTracks(room, key string, sources []events.Source)
+	// Describe is [sfu.SFU.Describe].
+	Describe(room, key, metadata string)
+	// DescribeRoom is [sfu.SFU.DescribeRoom].
+	DescribeRoom(room string, m events.RoomMetadata)
 	// End is [sfu.SFU.End].
 	End(room string, code events.Code)
 	// Moderated is [sfu.SFU.Moderated].
@@ -269,7 +273,7 @@ func (a *Agent) take(l *link, raw []byte) {
 		if a.ours(m.Generation, m.Action) {
 			a.media.Move(m.Room, m.Keys, m.Press)
 		}
-	case events.Recast, events.MuteTracks, events.End, events.Moderated:
+	case events.Recast, events.MuteTracks, events.End, events.Moderated, events.DescribeFor, events.RoomDescribed:
 		a.moderate(m)
 	case events.Assignment:
 		if a.ours(m.Generation, m.Action) && m.Node == a.cfg.Node {

@@ -237,6 +237,12 @@ func (f *fakeMedia) MuteTracks(room, key string, sources []events.Source) {
 	f.did("mute", room, key, sources)
 }
 
+func (f *fakeMedia) Describe(room, key, metadata string) { f.did("describe", room, key, metadata) }
+
+func (f *fakeMedia) DescribeRoom(room string, m events.RoomMetadata) {
+	f.did("describe room", room, m.Text, m.Revision)
+}
+
 func (f *fakeMedia) End(room string, code events.Code) { f.did("end", room, code) }
 
 func (f *fakeMedia) Moderated(m events.Moderated) { f.did("moderated", m.Room, m.By, m.ID) }

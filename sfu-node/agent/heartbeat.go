@@ -218,14 +218,14 @@ func split(r sfu.Report, n int, now time.Time) []events.Inventory {
 		if len(r.Members[room]) == 0 {
 			p := &parts[empty%n]
 			empty++
-			p.Rooms = append(p.Rooms, events.RoomMembers{Room: room, Members: map[string]int64{}, Epoch: r.Epochs[room]})
+			p.Rooms = append(p.Rooms, events.RoomMembers{Room: room, Members: map[string]int64{}, Epoch: r.Epochs[room], Described: r.Described[room]})
 		}
 	}
 	for _, room := range slices.Sorted(maps.Keys(r.Members)) {
 		for key, revision := range r.Members[room] {
 			p := &parts[events.InventoryPart(key, n)]
 			if len(p.Rooms) == 0 || p.Rooms[len(p.Rooms)-1].Room != room {
-				p.Rooms = append(p.Rooms, events.RoomMembers{Room: room, Members: map[string]int64{}, Epoch: r.Epochs[room]})
+				p.Rooms = append(p.Rooms, events.RoomMembers{Room: room, Members: map[string]int64{}, Epoch: r.Epochs[room], Described: r.Described[room]})
 			}
 			p.Rooms[len(p.Rooms)-1].Members[key] = revision
 		}

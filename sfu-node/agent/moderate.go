@@ -27,6 +27,14 @@ func (a *Agent) moderate(message events.Message) {
 		if a.ours(m.Generation, m.Action) {
 			a.media.MuteTracks(m.Room, m.Key, m.Sources)
 		}
+	case events.DescribeFor:
+		if a.ours(m.Generation, m.Action) {
+			a.media.Describe(m.Room, m.Key, m.Metadata)
+		}
+	case events.RoomDescribed:
+		if a.ours(m.Generation, m.Action) {
+			a.media.DescribeRoom(m.Room, m.Metadata)
+		}
 	case events.End:
 		if a.ours(m.Generation, m.Action) {
 			a.media.End(m.Room, m.Code)

@@ -89,6 +89,8 @@ type Roster struct {
 	// that they are too many to be among the members.
 	Viewers  int  `json:"viewers,omitempty"`
 	Withheld bool `json:"withheld,omitempty"`
+	// Described is the room's metadata, where it is news.
+	Described *events.RoomMetadata `json:"described,omitempty"`
 }
 
 // Publication names a publication of one session of a participant.

@@ -27,11 +27,13 @@ type control struct {
 	*mailbox
 	opening sync.Once
 
-	budget budget // touched by the reading goroutine only
+	// Touched by the reading goroutine only:
+	budget  budget
+	changes budget // of metadata of others; see mayDescribe
 }
 
 func newControl(p *Peer, dc *webrtc.DataChannel) *control {
-	c := &control{mailbox: newMailbox(p, dc, aheadBytes), budget: budget{credit: floodBurst}}
+	c := &control{mailbox: newMailbox(p, dc, aheadBytes), budget: budget{credit: floodBurst}, changes: budget{credit: describeBurst, counted: p.sfu.now()}}
 	dc.OnOpen(func() {
 		c.onOpen()
 		hear(p, dc, c.onMessage, func() { p.end(ending{reason: events.LeftByItself}) })

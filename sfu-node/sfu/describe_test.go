@@ -2,6 +2,7 @@ package sfu
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/spillway-sfu/spillway/events"
@@ -71,4 +72,105 @@ func TestMetadataTakesPermission(t *testing.T) {
 		return ok && m.Code == events.CodeTokenNoPermission
 	})
 	w.join("ben").reads("anna", "from the token")
+}
+
+func (p *person) readsOfTheRoom(want string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf("the room is described as %q", want), func() bool {
+		now := ""
+		for _, m := range p.messages {
+			switch m := m.(type) {
+			case events.Snapshot:
+				if m.Part == 0 {
+					now = m.RoomMetadata
+				}
+			case events.Delta:
+				if m.RoomMetadata != nil {
+					now = *m.RoomMetadata
+				}
+			}
+		}
+		return now == want
+	})
+}
+
+// What is said of a room reaches everybody on all of its nodes whichever of them is told
+// first, and whoever comes later; an older word changes nothing.
+func TestRoomMetadataReachesEverybody(t *testing.T) {
+	t.Parallel()
+	s := newSpread(t, 2)
+	about := func(text string, revision int64) func(*events.Offer, *lightpeer.Options) {
+		return func(o *events.Offer, _ *lightpeer.Options) {
+			o.RoomMetadata = &events.RoomMetadata{Text: text, Revision: revision}
+		}
+	}
+	anna := s.nodes[0].join("anna", about("plans", 5))
+	s.join("room", [2]int{0, 1})
+	bob := s.nodes[1].join("bob") // whose node has not been told
+	anna.readsOfTheRoom("plans")
+	bob.readsOfTheRoom("plans")
+	// As long as it may be, in characters that are written in six: the roster still fits.
+	long := strings.Repeat("\x01", events.MaxRoomMetadata)
+	s.nodes[1].DescribeRoom("room", events.RoomMetadata{Text: long, Revision: 7})
+	for _, p := range []*person{anna, bob} {
+		p.readsOfTheRoom(long)
+	}
+	s.nodes[0].join("carl", about("plans", 5)).readsOfTheRoom(long)
+	s.nodes[0].DescribeRoom("room", events.RoomMetadata{Text: "late", Revision: 6})
+	s.nodes[0].DescribeRoom("room", events.RoomMetadata{Text: "", Revision: 8})
+	for _, p := range []*person{anna, bob} {
+		p.readsOfTheRoom("")
+		p.mu.Lock()
+		for _, m := range p.messages {
+			if d, ok := m.(events.Delta); ok && d.RoomMetadata != nil && *d.RoomMetadata == "late" {
+				t.Errorf("%s reads what is older", p.offer.Person.Identity)
+			}
+		}
+		p.mu.Unlock()
+	}
+	for _, n := range s.nodes {
+		if at := n.Report().Described["room"]; at != 8 {
+			t.Errorf("a node knows revision %d", at)
+		}
+	}
+	s.nodes[0].DescribeRoom("nowhere", events.RoomMetadata{Text: "x", Revision: 1}) // nobody is there
+}
+
+// What somebody else says of a participant stands until it says something itself; of the
+// room, and of others, only an administrator may say anything, and not too often.
+func TestOthersDescribe(t *testing.T) {
+	t.Parallel()
+	asked := make(chan events.ModerateFor, 100)
+	w := newWorld(t, func(c *Config) { c.Moderate = func(m events.ModerateFor) { asked <- m } })
+	anna, bob := w.join("anna", describes), w.join("bob", func(o *events.Offer, _ *lightpeer.Options) { o.Person.Admin = true })
+	anna.describes(3, "mine")
+	bob.reads("anna", "mine")
+	w.Describe("room", "key-anna", "theirs")
+	for _, p := range []*person{anna, bob} {
+		p.reads("anna", "theirs")
+	}
+	anna.describes(3, "late")
+	anna.describes(4, "mine again")
+	bob.reads("anna", "mine again")
+
+	say := func(p *person, id string) {
+		p.send(events.Moderate{Header: events.Head(events.ActionModerate), ID: id, Deed: events.SetMetadata, Metadata: "plans"})
+	}
+	say(anna, "a")
+	anna.until("a refusal", func() bool {
+		e, ok := last[events.Error](anna)
+		return ok && e.ID == "a" && e.Code == events.CodeTokenNoPermission
+	})
+	for i := range describeBurst + 2 {
+		say(bob, fmt.Sprint(i))
+	}
+	for range describeBurst {
+		if m := <-asked; m.Deed != events.SetMetadata || m.Metadata != "plans" || m.Participant != "" || m.By != "key-bob" {
+			t.Errorf("asked %+v", m)
+		}
+	}
+	bob.until("a refusal", func() bool {
+		e, ok := last[events.Error](bob)
+		return ok && e.Code == events.CodeRateLimited && e.RetryAfterMs > 0
+	})
 }

@@ -16,7 +16,9 @@ type Report struct {
 	Members map[string]map[string]int64
 	// Epochs are those of the assignments in force, by room.
 	Epochs map[string]int64
-	People int
+	// Described are the revisions of the rooms' metadata, of those that have any.
+	Described map[string]int64
+	People    int
 	// Screens is how many of them share their screen, OverTCP how many are reached
 	// over TCP.
 	Screens, OverTCP int
@@ -38,7 +40,7 @@ func (s *SFU) Report() Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := Report{
-		Epochs: epochs, Screens: screens, Members: map[string]map[string]int64{}, People: len(s.peers),
+		Epochs: epochs, Screens: screens, Members: map[string]map[string]int64{}, Described: map[string]int64{}, People: len(s.peers),
 		PacketsOut: s.count.PacketsOut.Load(), BytesOut: s.count.BytesOut.Load(),
 		Reported: s.count.Reported.Load(), ReportedLost: s.count.ReportedLost.Load(), Counts: s.count.counts(),
 	}
@@ -46,6 +48,11 @@ func (s *SFU) Report() Report {
 		packets, bytes := s.web.mesh.Sent()
 		r.PacketsOut, r.BytesOut = r.PacketsOut+packets, r.BytesOut+bytes
 		r.Pipes = s.web.mesh.Traffic()
+	}
+	for name, room := range s.rooms {
+		if revision := room.describedAs.Load(); revision > 0 {
+			r.Described[name] = revision
+		}
 	}
 	for at, p := range s.peers {
 		if p.overTCP() {

@@ -21,11 +21,16 @@ func (r *Room) moderate(by *Peer, m events.Moderate) error {
 		by.control.send(events.Done{Header: events.Head(events.ActionModerated), ID: m.ID})
 		return nil
 	}
+	if m.Deed == events.SetMetadata && !by.mayDescribe(r.sfu.now()) {
+		err := events.Errorf(events.CodeRateLimited, "metadata is changed %d times at once, and then once a second", describeBurst)
+		err.RetryAfterMs = 1000
+		return err
+	}
 	if r.sfu.cfg.Moderate == nil {
 		return events.Errorf(events.CodeInternal, "nobody here can %s", m.Deed)
 	}
 	r.sfu.cfg.Moderate(events.ModerateFor{Header: events.Head(events.ActionModerate), Room: r.name, By: by.seat.key, ID: m.ID,
-		Deed: m.Deed, Participant: m.Participant, Sources: m.Sources})
+		Deed: m.Deed, Participant: m.Participant, Sources: m.Sources, Metadata: m.Metadata})
 	return nil
 }
 

@@ -41,6 +41,7 @@ type neighbour struct {
 	fresh       bool            // nothing yet
 	withheld    bool            // not who its viewers are: there are too many on this side
 	toldViewers int
+	toldAbout   int64         // the revision of the room's metadata
 	counted     time.Duration // when that was
 	toldSpeaks  []events.Speaker
 	toldLoudest []string
@@ -146,7 +147,7 @@ func (r *Room) take(l *pipe.Link, m pipe.Message) {
 	switch m := m.(type) {
 	case pipe.Open:
 		n.open, n.fresh = true, true
-		n.told, n.news, n.withheld = map[string]bool{}, map[string]bool{}, false
+		n.told, n.news, n.withheld, n.toldAbout = map[string]bool{}, map[string]bool{}, false, 0
 		for identity := range r.members {
 			n.news[identity] = true
 		}
@@ -180,6 +181,9 @@ func (r *Room) take(l *pipe.Link, m pipe.Message) {
 
 func (r *Room) onRoster(n *neighbour, m pipe.Roster) {
 	n.viewers, n.withholds = max(0, m.Viewers), m.Withheld
+	if m.Described != nil && len(m.Described.Text) <= events.MaxRoomMetadata {
+		r.noteMetadata(*m.Described)
+	}
 	if m.Fresh {
 		n.seen, n.current = map[string]bool{}, true
 	}
@@ -259,12 +263,16 @@ func (r *Room) lookAround(now time.Duration) {
 func (r *Room) tellRoster(n *neighbour, now time.Duration) {
 	viewers := r.viewersFor(n)
 	recount := viewers != n.toldViewers && now-n.counted >= rosterEvery
-	if len(n.news) == 0 && !n.fresh && !recount {
+	about := r.describedAs.Load()
+	if len(n.news) == 0 && !n.fresh && !recount && about == n.toldAbout {
 		return
 	}
 	part := pipe.Roster{Room: r.name, Viewers: viewers, Withheld: n.withheld}
 	m := part
 	m.Fresh = n.fresh
+	if about != n.toldAbout {
+		m.Described = &events.RoomMetadata{Text: r.metadata, Revision: about}
+	}
 	for _, identity := range slices.Sorted(maps.Keys(n.news)) {
 		word, ok := r.wordFor(n, identity)
 		switch {
@@ -281,11 +289,11 @@ func (r *Room) tellRoster(n *neighbour, now time.Duration) {
 		}
 	}
 	m.Complete = n.fresh
-	if m.Complete || recount || len(m.Members)+len(m.Gone) > 0 {
+	if m.Complete || recount || m.Described != nil || len(m.Members)+len(m.Gone) > 0 {
 		n.link.Tell(m)
 		n.toldViewers, n.counted = viewers, now
 	}
-	n.fresh = false
+	n.fresh, n.toldAbout = false, about
 	clear(n.news)
 }
 

@@ -68,7 +68,8 @@ type roster struct {
 	earlier         *Peer // the connection that this one goes on from
 	joined          time.Time
 	tracksRevision  int64
-	described       int64  // the revision of metadata, 0 for the token's
+	described       int64  // the revision of what it last said of itself
+	isDescribed     bool   // metadata is its own, not the token's
 	metadata        string // as last described
 	told            told
 	octets          uint32 // of all streams, as last measured

@@ -17,8 +17,10 @@ type roll struct {
 	listed  map[string]bool // identities that the roster has, as last told
 	anew    map[*Peer]bool  // who is to get the whole roster instead of what changed
 	renewed bool            // everybody is
-	flushed time.Duration
-	ever    bool
+	// described says that the room's metadata has changed since it was told.
+	described bool
+	flushed   time.Duration
+	ever      bool
 
 	// What was last told of the audience, and when that was.
 	viewers, here int
@@ -52,7 +54,7 @@ func (r *roll) renew(p *Peer) {
 	r.anew[p] = true
 }
 
-func (r *roll) dirty() bool { return r.renewed || len(r.changed)+len(r.gone) > 0 }
+func (r *roll) dirty() bool { return r.renewed || r.described || len(r.changed)+len(r.gone) > 0 }
 
 // due reports whether changes are to be told now: the first at once, those that
 // follow it together, and what only the number of viewers is about less often.
@@ -71,7 +73,7 @@ func (r *roll) flush(room *Room, now time.Duration) [][]byte {
 	r.flushed, r.ever = now, true
 	a := room.audience
 	if r.renewed {
-		r.renewed = false
+		r.renewed, r.described = false, false
 		clear(r.changed)
 		clear(r.gone)
 		r.listed = room.listing()
@@ -101,6 +103,11 @@ func (r *roll) flush(room *Room, now time.Duration) [][]byte {
 	}
 	for part := range slices.Chunk(gone, goneAtOnce) {
 		messages = append(messages, r.delta(a, nil, part))
+	}
+	if r.described {
+		r.described = false
+		r.seq++
+		messages = append(messages, encode(events.Delta{Header: events.Head(events.ActionDelta), Seq: r.seq, Viewers: a.all, ViewersHere: a.here, RoomMetadata: &room.metadata}))
 	}
 	if recount && len(messages) == 0 {
 		messages = append(messages, r.delta(a, nil, nil))
@@ -162,11 +169,18 @@ func (r *roll) snapshot(room *Room, self string) [][]byte {
 	if len(split) == 0 {
 		split = [][]events.Member{{}}
 	}
+	if room.metadata != "" {
+		split = append([][]events.Member{{}}, split...) // it may be as large as a part
+	}
 	var messages [][]byte
 	for i, part := range split {
+		metadata := ""
+		if i == 0 {
+			metadata = room.metadata
+		}
 		messages = append(messages, encode(events.Snapshot{
 			Header: events.Head(events.ActionSnapshot), Seq: r.seq, Part: i, Parts: len(split),
-			Room: room.name, Self: self, Viewers: a.all, ViewersHere: a.here, Members: part,
+			Room: room.name, Self: self, Viewers: a.all, ViewersHere: a.here, RoomMetadata: metadata, Members: part,
 		}))
 	}
 	return messages

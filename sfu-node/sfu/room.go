@@ -38,6 +38,8 @@ type Room struct {
 	contested atomic.Bool
 	// congested says that some receiver's way carries less than what it is sent.
 	congested atomic.Bool
+	// describedAs is the revision of the room's metadata.
+	describedAs atomic.Int64
 
 	mu       sync.Mutex
 	peers    map[*Peer]bool   // everybody seated
@@ -48,6 +50,7 @@ type Room struct {
 
 	roll     roll
 	audience audience
+	metadata string // as of describedAs
 	// What follows is of rooms that spread over several nodes; see remote.go.
 	neighbours map[string]*neighbour // by node
 	remotes    map[string]*remote    // by identity

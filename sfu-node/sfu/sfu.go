@@ -267,6 +267,9 @@ func (s *SFU) seatPeer(p *Peer, o events.Offer) (replaced []*Peer, err error) {
 	s.peers[p.seat] = p
 	s.ending.Add(1)
 	room.enter(p)
+	if o.RoomMetadata != nil {
+		room.setMetadata(*o.RoomMetadata)
+	}
 	p.begin()
 	return replaced, nil
 }

@@ -15,6 +15,8 @@ type Settings struct {
 	Region string
 	// Profile is that of rooms nobody declared.
 	Profile room.Profile
+	// Metadata is that of rooms nobody declared; "" is none.
+	Metadata string
 	// InstanceType and NodeCapacity describe the nodes to launch where Offers does
 	// not.
 	InstanceType string

@@ -17,6 +17,8 @@ type Declaration struct {
 	Room      room.Name
 	Profile   room.Profile
 	KeepUntil time.Time
+	// Metadata, unless nil, is the room's from now on.
+	Metadata *string
 }
 
 // Declare makes a room with a profile of its own, or changes the limits of one
@@ -37,6 +39,9 @@ func Declare(was *room.Room, d Declaration, now time.Time, set Settings) (Plan, 
 		}
 		r.Profile = d.Profile
 		r.SeatsLeft = d.Profile.MaxParticipants - r.Granted()
+	}
+	if m := d.Metadata; m != nil && *m != r.Metadata {
+		r = r.WithMetadata(*m, now)
 	}
 	r.KeepUntil = d.KeepUntil
 	r.Revision++

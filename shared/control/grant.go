@@ -54,7 +54,7 @@ func (s Seating) homes(now time.Time) []fleet.View {
 // changes its home gets a seat all the same: it needs two for a moment, of which
 // the first leaves the room's count with it.
 func (s Seating) grant(who seeker, p room.Participant, held room.Held, now time.Time, set Settings) (room.BlockRef, grant, error) {
-	was := room.New(who.Room, set.Region, set.Profile, now)
+	was := set.made(who.Room, now)
 	if s.Room != nil {
 		was = *s.Room
 	}

@@ -87,6 +87,9 @@ func Nodes(names []string) []room.NodeID {
 
 func offer(st seated, e JoinEvent) Send {
 	p, c := st.participant, e.Caller
+	if p.Described {
+		c.Metadata = p.Metadata
+	}
 	return Send{
 		To: Sockets(st.node.Node, e.Spread),
 		Message: events.Offer{
@@ -98,7 +101,7 @@ func offer(st seated, e JoinEvent) Send {
 			Person: events.Person{Key: string(p.Key), Identity: p.Identity, Name: p.Name, Metadata: c.Metadata,
 				Role: events.Role(p.Role), Sources: c.Sources, Admin: c.Admin, NoData: c.NoData, Describes: c.Describes || c.Admin},
 			Session: p.Session, Revision: int64(p.Revision), ID: e.Message.ID, Offer: e.Message.Offer, Media: e.Message.Media,
-			From: e.Message.From, ReceiveKbps: e.Message.ReceiveKbps,
+			From: e.Message.From, ReceiveKbps: e.Message.ReceiveKbps, RoomMetadata: st.about,
 		},
 		Ticket: &Ticket{Connection: c.Connection, Node: st.node.Node.ID, Generation: st.node.Node.Generation, Room: p.Room,
 			Key: p.Key, Identity: p.Identity, Role: p.Role, Session: p.Session, Revision: p.Revision, RequestID: e.Message.ID},

@@ -21,6 +21,8 @@ type Deed struct {
 	Identity string
 	// Sources are what to mute.
 	Sources []events.Source
+	// Metadata is what the participant has from now on.
+	Metadata string
 	// BarFor is for how long a removed participant may not come back with any
 	// token.
 	BarFor time.Duration
@@ -55,6 +57,9 @@ func Moderate(s Seating, d Deed, now time.Time, set Settings) (plan Plan, moving
 				Generation: int64(home.Node.Generation), Room: string(p.Room), Key: string(p.Key), Sources: d.Sources}}},
 			Decision: Decision{Choice: "mute", Inputs: map[string]any{"room": p.Room, "participant": p.Key, "sources": d.Sources}},
 		}, false, nil
+	}
+	if d.Kind == events.SetMetadata {
+		return describe(*p, d.Metadata, home.Node), false, nil
 	}
 	role := room.Viewer
 	if d.Kind == events.Promote {

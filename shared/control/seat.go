@@ -91,6 +91,7 @@ type seated struct {
 	participant room.Participant
 	node        fleet.View
 	profile     room.Profile
+	about       *events.RoomMetadata
 	// left tells the nodes of seats elsewhere that were given up.
 	left []Send
 	why  string
@@ -123,10 +124,11 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	if s.Participant != nil {
 		prev = *s.Participant
 	}
-	out := seated{profile: set.Profile}
+	made := set.made(who.Room, now)
+	out := seated{profile: made.Profile, about: about(made)}
 	p := who.participant(prev, now)
 	if s.Room != nil {
-		out.profile = s.Room.Profile
+		out.profile, out.about = s.Room.Profile, about(*s.Room)
 	}
 
 	if who.From != "" && !s.Complete {
@@ -179,7 +181,7 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 // participant is who is seated after prev, so far without a block.
 func (who seeker) participant(prev room.Participant, now time.Time) room.Participant {
 	p := room.Participant{Room: who.Room, Key: who.Key, Identity: who.Identity, Name: who.Name, Role: who.Role,
-		Session: who.Session, Revision: prev.Revision.Next(now), SeatedAt: now, Cast: prev.Cast, Resumed: cmp.Or(who.Resumed, who.From)}
+		Session: who.Session, Revision: prev.Revision.Next(now), SeatedAt: now, Cast: prev.Cast, Metadata: prev.Metadata, Described: prev.Described, Resumed: cmp.Or(who.Resumed, who.From)}
 	if prev.Session == who.Session && prev.Revision > 0 {
 		p.Revision, p.SeatedAt = prev.Revision, prev.SeatedAt
 		p.Resumed = cmp.Or(p.Resumed, prev.Resumed)

@@ -55,7 +55,11 @@ type Participant struct {
 	// Removed, when set, says that the participant was put out then: it has no seat,
 	// and Session is void. Nobody joins as it before Barred.
 	Removed time.Time `json:",omitzero"`
-	Barred  time.Time `json:",omitzero"`
+	// Metadata stands against what the token says, where Described says that somebody
+	// gave it to the participant while it is in the room.
+	Metadata  string    `json:",omitempty"`
+	Described bool      `json:",omitempty"`
+	Barred    time.Time `json:",omitzero"`
 }
 
 // Continues reports whether the participant's present session is one that a
@@ -140,6 +144,11 @@ type Room struct {
 	// KeepUntil, when set, says that the customer declared the room: it is kept
 	// while nobody is in it, until then at least.
 	KeepUntil time.Time
+	// Metadata is what the room's application says of it, at most [MaxMetadata] bytes.
+	// MetadataRevision grows whenever that changes, over the end of a room too; 0 is
+	// never.
+	Metadata         string `json:",omitempty"`
+	MetadataRevision int64  `json:",omitempty"`
 	// SeatsLeft is how many seats of the profile's limit are not in any block.
 	SeatsLeft int
 	// NextBlock is the index of the next block; indexes are never used twice, not
@@ -172,6 +181,16 @@ type Room struct {
 func New(name Name, region string, profile Profile, now time.Time) Room {
 	return Room{Name: name, Region: region, Profile: profile, CreatedAt: now, SeatsLeft: profile.MaxParticipants,
 		NextBlock: int(now.UnixMilli()), Revision: now.UnixMilli()}
+}
+
+// MaxMetadata bounds a room's metadata, in bytes.
+const MaxMetadata = 1024
+
+// WithMetadata returns the room with other metadata; the revision of the room stays.
+func (r Room) WithMetadata(text string, now time.Time) Room {
+	r = r.Clone()
+	r.Metadata, r.MetadataRevision = text, max(r.MetadataRevision+1, now.UnixMilli())
+	return r
 }
 
 // Clone returns a copy that shares nothing with r.

@@ -67,7 +67,7 @@ func (r Room) Tree() Tree { return Tree{Room: r.Name, Nodes: r.Nodes, Epoch: r.E
 // Under returns a section with what all sections have in common: the profile of
 // the room and its tree.
 func (r Room) Under(head Room, t Tree) Room {
-	r.Profile = head.Profile
+	r.Profile, r.Metadata, r.MetadataRevision = head.Profile, head.Metadata, head.MetadataRevision
 	if r.Apart {
 		r.Nodes, r.Epoch = t.Nodes, t.Epoch
 	}

@@ -14,6 +14,8 @@ type Wish struct {
 	ReceiveKbps     *int64   `json:"receiveKbps,omitempty"`
 	SendKbps        *int64   `json:"sendKbps,omitempty"`
 	VideoCodecs     []string `json:"videoCodecs,omitempty"`
+	// Metadata is what is said of the room.
+	Metadata *string `json:"metadata,omitempty"`
 }
 
 // Bounds of what a room may be: beyond them numbers are mistakes.
@@ -49,6 +51,8 @@ func (w Wish) Profile(otherwise Profile) (Profile, error) {
 		return p, fmt.Errorf("maxParticipants is %d, at most %d are taken", p.MaxParticipants, maxParticipants)
 	case p.ReceiveKbps > maxKbps:
 		return p, fmt.Errorf("receiveKbps is %d, at most %d are taken", p.ReceiveKbps, maxKbps)
+	case w.Metadata != nil && len(*w.Metadata) > MaxMetadata:
+		return p, fmt.Errorf("metadata has %d bytes, at most %d are taken", len(*w.Metadata), MaxMetadata)
 	case p.SendKbps > maxKbps:
 		return p, fmt.Errorf("sendKbps is %d, at most %d are taken", p.SendKbps, maxKbps)
 	}

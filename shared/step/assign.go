@@ -71,6 +71,11 @@ func (w *World) reassign(ctx context.Context, v fleet.View, blocks []fleet.Block
 		return err
 	}
 	w.assign(ctx, control.Unassigned(v, blocks, items.Rooms, inv))
+	for _, s := range control.Undescribed(v, items.Rooms, inv) {
+		if err := w.send(ctx, s); err != nil {
+			w.Log.Error("tell a node of a room's metadata", "node", v.Node.ID, "error", err)
+		}
+	}
 	return nil
 }
 

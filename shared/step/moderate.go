@@ -14,8 +14,11 @@ import (
 // repeat. moving says that a promoted participant has to change nodes first. The
 // error is an [*events.Error] for whoever asked, or a fault.
 func (w *World) Moderate(ctx context.Context, d control.Deed) (moving bool, err error) {
-	if d.Kind == events.EndRoom {
+	switch {
+	case d.Kind == events.EndRoom:
 		return false, w.endRoom(ctx, d.Room)
+	case d.Kind == events.SetMetadata && d.Identity == "":
+		return false, w.describeRoom(ctx, d.Room, d.Metadata)
 	}
 	role := room.Viewer
 	if d.Kind == events.Promote {
@@ -35,28 +38,11 @@ func (w *World) Moderate(ctx context.Context, d control.Deed) (moving bool, err 
 func (w *World) endRoom(ctx context.Context, name room.Name) error {
 	_, err := run(ctx, w, "end",
 		func(ctx context.Context, _ bool) (control.Ending, error) {
-			items, err := w.Store.Get(ctx, true, RoomKey{Room: name})
+			s, err := w.ending(ctx, name)
 			if err != nil {
-				return control.Ending{}, err
+				return s, err
 			}
-			s := control.Ending{Room: first(items.Rooms)}
-			if s.Room != nil {
-				seen := map[room.NodeID]bool{}
-				var keys []Key
-				for _, b := range s.Room.Blocks {
-					if !seen[b.Node] {
-						seen[b.Node] = true
-						keys = append(keys, NodeKey{b.Node})
-					}
-				}
-				if len(keys) > 0 {
-					if items, err = w.Store.Get(ctx, true, keys...); err != nil {
-						return s, err
-					}
-					s.Nodes = items.Nodes
-				}
-			}
-			items, err = w.Store.Find(ctx, Waiting{w.Settings.Region})
+			items, err := w.Store.Find(ctx, Waiting{w.Settings.Region})
 			for _, wait := range items.Waits {
 				if wait.Room == name {
 					s.Waits = append(s.Waits, wait)
@@ -65,6 +51,36 @@ func (w *World) endRoom(ctx context.Context, name room.Name) error {
 			return s, err
 		},
 		func(s control.Ending) (control.Plan, error) { return control.EndRoom(s, name) })
+	return err
+}
+
+// ending reads a room and the nodes of its blocks.
+func (w *World) ending(ctx context.Context, name room.Name) (control.Ending, error) {
+	items, err := w.Store.Get(ctx, true, RoomKey{Room: name})
+	s := control.Ending{Room: first(items.Rooms)}
+	if err != nil || s.Room == nil {
+		return s, err
+	}
+	seen := map[room.NodeID]bool{}
+	var keys []Key
+	for _, b := range s.Room.Blocks {
+		if !seen[b.Node] {
+			seen[b.Node] = true
+			keys = append(keys, NodeKey{b.Node})
+		}
+	}
+	if len(keys) > 0 {
+		items, err = w.Store.Get(ctx, true, keys...)
+		s.Nodes = items.Nodes
+	}
+	return s, err
+}
+
+// describeRoom gives a room metadata.
+func (w *World) describeRoom(ctx context.Context, name room.Name, metadata string) error {
+	_, err := run(ctx, w, "describe",
+		func(ctx context.Context, _ bool) (control.Ending, error) { return w.ending(ctx, name) },
+		func(s control.Ending) (control.Plan, error) { return control.DescribeRoom(s, name, metadata, w.Now()) })
 	return err
 }
 
@@ -84,7 +100,7 @@ func (w *World) ModerateFor(ctx context.Context, c control.Caller, m events.Mode
 	if err != nil {
 		return err
 	}
-	moving, err := w.Moderate(ctx, control.Deed{Kind: m.Deed, Room: room.Name(m.Room), Key: key, Identity: m.Participant, Sources: m.Sources})
+	moving, err := w.Moderate(ctx, control.Deed{Kind: m.Deed, Room: room.Name(m.Room), Key: key, Identity: m.Participant, Sources: m.Sources, Metadata: m.Metadata})
 	answer := events.Moderated{Header: events.Head(events.ActionModerated), Generation: m.Generation, Room: m.Room, By: m.By, ID: m.ID, Moving: moving}
 	var coded *events.Error
 	switch {

@@ -54,6 +54,9 @@ func (w *World) wishing(wish *room.Wish) (*World, error) {
 	}
 	other := *w
 	other.Settings.Profile = profile
+	if wish.Metadata != nil {
+		other.Settings.Metadata = *wish.Metadata
+	}
 	return &other, nil
 }
 
