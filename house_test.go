@@ -67,8 +67,9 @@ var arrows = []struct {
 	{"bench/units", "events shared/...", "what an operation costs is counted on the decisions themselves"},
 	{"bench/fleet", "events shared/...", "how tightly a fleet is packed is measured on the decisions themselves, in simulated time"},
 	{"bench/plain", "events", "what Spillway is compared with shares nothing with it but the contract"},
-	{"bench/network", "events sfu-node/... bench/plain", "how media crosses a bad network is measured around the media part alone"},
-	{"bench/...", "bench bench/plain events shared/token infra/local/harness sfu-node/lightpeer", "a measurement is made from outside, by the contract"},
+	{"bench/others", "shared/token events sfu-node/lightpeer", "SFUs of others are joined with the stack of our own peers, and their tokens are LiveKit's as ours are"},
+	{"bench/network", "events sfu-node/... bench/plain bench/others", "how media crosses a bad network is measured around the media part alone"},
+	{"bench/...", "bench bench/plain bench/others events shared/token infra/local/harness sfu-node/lightpeer", "a measurement is made from outside, by the contract"},
 }
 
 // banned says what a program must not link, however indirectly.

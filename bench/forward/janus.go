@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/spillway-sfu/spillway/bench/others"
 )
 
 // janus is Janus with its plugin for rooms, as it comes, except that sessions do
@@ -30,7 +32,7 @@ func startJanus(binary string) (server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("janus: %w", err)
 	}
-	port, err := freePort()
+	port, err := others.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +59,7 @@ transports: { disable = "libjanus_http.so,libjanus_rabbitmq.so,libjanus_mqtt.so,
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	if err = listening(port, 20*time.Second); err == nil {
+	if err = others.Listening(port, 20*time.Second); err == nil {
 		err = j.open()
 	}
 	if err != nil {
@@ -220,21 +222,21 @@ func (j *janus) join(ctx context.Context, s seat) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := newStranger(s)
+	t, err := others.Connect(s.options())
 	if err != nil {
 		h.close()
 		return nil, err
 	}
-	p := &peer{pc: t.pc}
+	p := &others.Peer{PC: t.PC}
 	if s.publishes {
-		p, err = h.publish(ctx, t)
+		p, err = h.publish(ctx, t, s)
 	} else {
-		err = h.subscribe(ctx, t)
+		err = h.subscribe(ctx, t, s.load.publishers)
 	}
 	if err == nil {
 		select {
-		case <-t.connected:
-		case <-t.failed:
+		case <-t.Connected:
+		case <-t.Failed:
 			err = errors.New("the connection failed")
 		case <-ctx.Done():
 			err = ctx.Err()
@@ -242,42 +244,42 @@ func (j *janus) join(ctx context.Context, s seat) (*peer, error) {
 	}
 	if err != nil {
 		h.close()
-		return nil, errors.Join(fmt.Errorf("connect %s to Janus: %w", s.name, err), t.close())
+		return nil, errors.Join(fmt.Errorf("connect %s to Janus: %w", s.name, err), t.Close())
 	}
 	h.drain()
-	p.close = func() error {
+	p.Close = func() error {
 		h.close()
-		return t.close()
+		return t.Close()
 	}
-	return p, nil
+	return seated(p), nil
 }
 
-func (h *janusHandle) publish(ctx context.Context, t *stranger) (*peer, error) {
-	p, err := t.send()
+func (h *janusHandle) publish(ctx context.Context, t *others.Connection, s seat) (*others.Peer, error) {
+	p, err := t.Send(s.elsewhere())
 	if err != nil {
 		return nil, err
 	}
-	sdp, err := t.offer()
+	sdp, err := t.Offer()
 	if err != nil {
 		return nil, err
 	}
-	reply, err := h.ask(ctx, map[string]any{"request": "joinandconfigure", "ptype": "publisher", "room": 1, "id": t.seat.number + 1}, &janusDescription{"offer", sdp})
+	reply, err := h.ask(ctx, map[string]any{"request": "joinandconfigure", "ptype": "publisher", "room": 1, "id": s.number + 1}, &janusDescription{"offer", sdp})
 	if err != nil {
 		return nil, err
 	}
-	return p, t.accept(reply.Description.SDP)
+	return p, t.Accept(reply.Description.SDP)
 }
 
-func (h *janusHandle) subscribe(ctx context.Context, t *stranger) error {
+func (h *janusHandle) subscribe(ctx context.Context, t *others.Connection, publishers int) error {
 	var streams []map[string]any
-	for i := range t.seat.load.publishers {
+	for i := range publishers {
 		streams = append(streams, map[string]any{"feed": i + 1})
 	}
 	reply, err := h.ask(ctx, map[string]any{"request": "join", "ptype": "subscriber", "room": 1, "streams": streams}, nil)
 	if err != nil {
 		return err
 	}
-	answer, err := t.answer(reply.Description.SDP)
+	answer, err := t.Answer(reply.Description.SDP)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
+	"github.com/spillway-sfu/spillway/bench/others"
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/sfu-node/lightpeer"
 )
@@ -42,6 +43,27 @@ type peer struct {
 	camera     map[string]*lightpeer.Sender // by RID
 	microphone *lightpeer.Sender
 	close      func() error
+}
+
+// elsewhere is the seat in the words of SFUs that speak another contract than ours.
+func (s seat) elsewhere() others.Seat {
+	e := others.Seat{Room: "room", Name: s.name, Publishes: s.publishes, Camera: []string{""}, Media: s.options(), OnKey: s.onKey,
+		Sound: s.number < s.load.kind.voices(s.number+1)}
+	if s.load.kind == meeting {
+		e.Camera = rids
+		e.Height = func(publisher string) int {
+			if publisher == publisherName(0) {
+				return 720
+			}
+			return 180
+		}
+	}
+	return e
+}
+
+// seated is somebody in the room of such an SFU.
+func seated(p *others.Peer) *peer {
+	return &peer{pc: p.PC, camera: p.Camera, microphone: p.Microphone, close: p.Close}
 }
 
 // answers is how an SFU that speaks our contract answers an offer.

@@ -9,8 +9,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/spillway-sfu/spillway/bench/others"
 )
 
 // server is an SFU in a process of its own.
@@ -30,20 +31,7 @@ func (p *process) pid() int { return p.cmd.Process.Pid }
 
 func (p *process) host() net.IP { return net.IPv4(127, 0, 0, 1) }
 
-func (p *process) stop() {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	ended := make(chan struct{})
-	go func() {
-		_ = p.cmd.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-	case <-time.After(5 * time.Second):
-		_ = p.cmd.Process.Kill()
-		<-ended
-	}
-}
+func (p *process) stop() { others.Stop(p.cmd) }
 
 // onItsCores makes a command that is replaced by name, so that its process id is
 // name's.
@@ -51,28 +39,6 @@ func onItsCores(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command("taskset", append([]string{"-c", *cores, name}, args...)...)
 	cmd.Stderr = os.Stderr
 	return cmd
-}
-
-// freePort is one on which nothing listened a moment ago.
-func freePort() (int, error) {
-	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		return 0, err
-	}
-	return l.Addr().(*net.TCPAddr).Port, l.Close()
-}
-
-// listening waits until somebody listens on a port of this machine.
-func listening(port int, patience time.Duration) error {
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		conn, err := net.DialTimeout("tcp4", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
-		if err == nil {
-			return conn.Close()
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("nothing listens on port %d: %w", port, err)
-		}
-	}
 }
 
 // cpuTime is what all threads of a process have used.

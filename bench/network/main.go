@@ -5,8 +5,9 @@
 // One person publishes a camera in three layers and a voice; another receives them
 // through a simulated network (bottleneck with a queue, delay, jitter, loss) before
 // its socket. The receiver puts frames together in order, asks for lost packets and
-// for key frames as browsers do. Beside Spillway runs plain pion, which forwards the
-// largest layer, as pion's examples do. Scenarios run side by side.
+// for key frames as browsers do. Beside Spillway run plain pion, which forwards the
+// largest layer, as pion's examples do, and, where it is installed, LiveKit. All have
+// the same publisher, receiver and networks. Scenarios run side by side.
 package main
 
 import (
@@ -23,16 +24,26 @@ import (
 func main() {
 	out := flag.String("out", "", "a file for the figures as JSON")
 	scale := flag.Float64("scale", 1, "how long scenarios last, as a multiple of the usual")
-	only := flag.String("sfu", "spillway,pion", "which SFUs to measure")
+	only := flag.String("sfu", "spillway,pion,livekit", "which SFUs to measure")
+	part := flag.String("network", "", "only the calls with a network whose name has this in it")
 	flag.Parse()
 	var all []figures
 	fmt.Printf("%-26s %-9s %9s %9s %5s %8s %9s %9s %9s %9s %6s %9s\n", "network", "SFU", "available", "received", "fps", "freezes", "frozen ms",
 		"longest", "late p95", "sound p95", "lost", "recovery")
-	for _, sfu := range []string{"spillway", "pion"} {
-		if !slices.Contains(strings.Split(*only, ","), sfu) {
+	calls := slices.DeleteFunc(scenarios(*scale), func(s scenario) bool {
+		return !slices.ContainsFunc(s, func(p phase) bool { return strings.Contains(p.name, *part) })
+	})
+	for _, sfu := range sfus {
+		if !slices.Contains(strings.Split(*only, ","), sfu.name) {
 			continue
 		}
-		figures, err := runAll(context.Background(), sfu, scenarios(*scale))
+		open, end, err := sfu.begin()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			continue
+		}
+		figures, err := runAll(context.Background(), sfu.name, open, calls)
+		end()
 		for _, f := range figures {
 			f.print()
 		}
@@ -59,11 +70,16 @@ func fail(err error) {
 }
 
 // runAll runs scenarios side by side, each over a server of its own.
-func runAll(ctx context.Context, sfu string, all []scenario) ([]figures, error) {
+func runAll(ctx context.Context, sfu string, open func(call int) (server, error), all []scenario) ([]figures, error) {
 	results, errs := make([][]figures, len(all)), make([]error, len(all))
 	var running sync.WaitGroup
 	for i, s := range all {
-		running.Go(func() { results[i], errs[i] = run(ctx, sfu, s) })
+		running.Go(func() {
+			var made server
+			if made, errs[i] = open(i); errs[i] == nil {
+				results[i], errs[i] = run(ctx, sfu, made, s)
+			}
+		})
 	}
 	running.Wait()
 	var flat []figures

@@ -12,7 +12,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // what is usual, the command's table tells.
 func TestBadNetworks(t *testing.T) {
 	t.Parallel()
-	all, err := runAll(t.Context(), "spillway", scenarios(0.8))
+	all, err := runAll(t.Context(), "spillway", openSpillway, scenarios(0.8))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/spillway-sfu/spillway/events"
-	"github.com/spillway-sfu/spillway/sfu-node/lightpeer"
+	"github.com/spillway-sfu/spillway/bench/others"
 )
 
 const (
@@ -22,10 +21,10 @@ const (
 	keyFactor = 4
 )
 
-// Where a packet's payload says what it is: behind VP8's descriptor (RFC 7741)
-// and a key frame's header.
+// Where a packet's payload says what it is: behind VP8's descriptor (RFC 7741), with
+// a picture id of 15 bits, TL0PICIDX and TID, and a key frame's header.
 const (
-	descriptor = 5
+	descriptor = 6
 	layerAt    = descriptor + 10
 	frameAt    = layerAt + 1
 	timeAt     = frameAt + 4
@@ -42,15 +41,10 @@ var layers = []struct {
 // publisher sends a camera and a voice. Frames vary in size, key frames are long,
 // and asking for one layer's makes all layers begin anew, as in browsers.
 type publisher struct {
-	client *lightpeer.Client
+	peer   *others.Peer
 	key    atomic.Bool
 	random *rand.Rand
 	epoch  time.Time
-}
-
-func (p *publisher) tracks() events.Tracks {
-	return events.Tracks{Header: events.Head(events.ActionTracks), Revision: 1, Tracks: []events.Track{
-		{Source: events.Microphone}, {Source: events.Camera, Width: 1280, Height: 720}}}
 }
 
 // publish sends the named layers until ctx is done.
@@ -68,12 +62,12 @@ func (p *publisher) publish(ctx context.Context, from int) {
 			sounds++
 			payload := make([]byte, soundBytes)
 			p.stamp(payload, 0, 0)
-			_ = p.client.Microphone().Write(payload, sounds*960, sounds == 1, 20)
+			_ = p.peer.Microphone.Write(payload, sounds*960, sounds == 1, 20)
 		case <-picture.C:
 			frames++
 			key := p.key.Swap(false)
 			for i := range layers[from:] {
-				if p.client.Camera(layers[from+i].rid).Active() {
+				if p.peer.Camera[layers[from+i].rid].Active() {
 					p.frame(from+i, frames, key)
 				}
 			}
@@ -91,7 +85,7 @@ func (p *publisher) frame(i int, number uint32, key bool) {
 	for n := range packets {
 		payload := make([]byte, max(stampEnd, size/packets))
 		payload[0] = 0x80
-		copy(payload[1:], []byte{0xc0, 0x80 | byte(number>>8), byte(number), byte(number)})
+		copy(payload[1:], []byte{0xe0, 0x80 | byte(number>>8), byte(number), byte(number), 0})
 		if n == 0 {
 			payload[0] |= 0x10
 			payload[descriptor] = 0x11
@@ -103,7 +97,7 @@ func (p *publisher) frame(i int, number uint32, key bool) {
 			}
 		}
 		p.stamp(payload, i, number)
-		_ = p.client.Camera(l.rid).Write(payload, number*90000/framesPerSecond, n == packets-1, 0)
+		_ = p.peer.Camera[l.rid].Write(payload, number*90000/framesPerSecond, n == packets-1, 0)
 	}
 }
 

@@ -7,8 +7,7 @@ import (
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
-
-	"github.com/spillway-sfu/spillway/sfu-node/lightpeer"
+	"github.com/pion/webrtc/v4"
 )
 
 const (
@@ -42,8 +41,8 @@ type heard struct {
 
 // receiver puts frames together in order, as a browser does before it decodes.
 type receiver struct {
-	client *lightpeer.Client
-	epoch  time.Time
+	pc    *webrtc.PeerConnection
+	epoch time.Time
 
 	mu      sync.Mutex
 	frames  []shown
@@ -52,6 +51,7 @@ type receiver struct {
 	packets map[uint16]*rtp.Packet
 	next    uint16 // the first packet of the next frame
 	begun   bool
+	ssrc    uint32        // of the picture
 	playout time.Duration // how late frames are shown
 	moved   time.Duration // when a frame was last complete
 	asked   time.Duration
@@ -72,6 +72,10 @@ func (r *receiver) take(_ string, p *rtp.Packet) {
 	now := time.Since(r.epoch)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.begun && len(p.Payload) == 0 && p.SSRC == r.ssrc {
+		r.packets[p.SequenceNumber] = p // padding takes a number
+		r.advance(now)
+	}
 	if len(p.Payload) < stampEnd {
 		return
 	}
@@ -90,7 +94,7 @@ func (r *receiver) take(_ string, p *rtp.Packet) {
 			r.ask(now, p.SSRC)
 			return
 		}
-		r.begun, r.next, r.moved = true, p.SequenceNumber, now
+		r.begun, r.next, r.moved, r.ssrc = true, p.SequenceNumber, now, p.SSRC
 	}
 	r.advance(now)
 	if now-r.moved > stuckFor {
@@ -102,6 +106,11 @@ func (r *receiver) take(_ string, p *rtp.Packet) {
 // dispensable.
 func (r *receiver) advance(now time.Duration) {
 	for {
+		if p := r.packets[r.next]; p != nil && len(p.Payload) == 0 {
+			delete(r.packets, r.next)
+			r.next++
+			continue
+		}
 		if last, ok := r.complete(r.next); ok {
 			r.show(r.next, last, now)
 			continue
@@ -125,7 +134,7 @@ func (r *receiver) advance(now time.Duration) {
 func (r *receiver) complete(first uint16) (last uint16, ok bool) {
 	for last = first; ; last++ {
 		p := r.packets[last]
-		if p == nil || last == first && p.Payload[0]&0x10 == 0 {
+		if p == nil || len(p.Payload) == 0 || last == first && p.Payload[0]&0x10 == 0 {
 			return 0, false
 		}
 		if p.Marker {
@@ -152,15 +161,17 @@ func (r *receiver) show(first, last uint16, now time.Duration) {
 }
 
 func (r *receiver) ask(now time.Duration, ssrc uint32) {
-	if r.client == nil || r.asked != 0 && now-r.asked < stuckFor {
+	if r.pc == nil || r.asked != 0 && now-r.asked < stuckFor {
 		return
 	}
 	r.asked = now
 	r.keys++
-	_ = r.client.Connection().WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: ssrc}})
+	_ = r.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: ssrc}})
 }
 
-func startsKey(p *rtp.Packet) bool { return p.Payload[0]&0x10 != 0 && p.Payload[descriptor]&1 == 0 }
+func startsKey(p *rtp.Packet) bool {
+	return len(p.Payload) > descriptor && p.Payload[0]&0x10 != 0 && p.Payload[descriptor]&1 == 0
+}
 
 func sentAt(p *rtp.Packet) time.Duration {
 	return time.Duration(binary.BigEndian.Uint64(p.Payload[timeAt:]))

@@ -1,4 +1,4 @@
-package main
+package others
 
 import (
 	"encoding/binary"
