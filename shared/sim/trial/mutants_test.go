@@ -2,11 +2,14 @@ package trial
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -121,6 +124,10 @@ func TestBrokenCodeIsCaught(t *testing.T) {
 		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", whichBroken, mutant), "GOMAXPROCS=1")
 		return out, cmd.Run()
 	}
+	t.Run("a failure shows how to see it again, and how it came to it", func(t *testing.T) {
+		t.Parallel()
+		explains(t, bin, "a room is written whatever its revision")
+	})
 	for i, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
@@ -131,5 +138,41 @@ func TestBrokenCodeIsCaught(t *testing.T) {
 			}
 			t.Errorf("not caught within %d seeds: %.500s", seeds, out.String())
 		})
+	}
+}
+
+// explains lets worlds run until one fails that runs on code that is broken in one
+// way. It must print the command that runs it again, and the trace of a
+// smaller world up to what is broken; and the command must do what it says.
+func explains(t *testing.T, bin, name string) {
+	t.Helper()
+	mutant := slices.IndexFunc(mutants, func(m mutant) bool { return m.name == name }) + 1
+	run := func(args ...string) string {
+		cmd := exec.Command(bin, args...)
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", whichBroken, mutant), "GOMAXPROCS=1")
+		out, err := cmd.CombinedOutput()
+		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+			t.Fatalf("%v: %v, expected exit code 1: %.300s", args, err, out)
+		}
+		return string(out)
+	}
+	first := regexp.MustCompile(`(?m)^seed (\d+), (\d+) people, (\d+) faults: (.*)$`)
+	out := run("-seeds", fmt.Sprint(seeds), "-steps", "6000", "-shrink", "40")
+	what, replay := first.FindStringSubmatch(out), regexp.MustCompile(`(?m)^replay: make sim SEED=(\d+) STEPS=(\d+)$`).FindStringSubmatch(out)
+	if what == nil || replay == nil || what[1] != replay[1] {
+		t.Fatalf("no failure with its command: %.500s", out)
+	}
+	trace := regexp.MustCompile(`(?m)^ +\d+\.\d{3}s  .*$`).FindAllString(out, -1)
+	needed := regexp.MustCompile(`(?m)^of (\d+) participants (\d+) were needed, of (\d+) faults (\d+): `).FindStringSubmatch(out)
+	if needed == nil || len(trace) < 10 || !strings.Contains(trace[len(trace)-1], "BROKEN: ") {
+		t.Fatalf("no trace up to what is broken: %.300s … %s", out, out[max(0, len(out)-300):])
+	}
+	if needed[1] == needed[2] && needed[3] == needed[4] {
+		t.Errorf("nothing could be left out of the world: %s", needed[0])
+	}
+	t.Logf("%s; the trace of the smaller world has %d lines; %s", what[0], len(trace), needed[0])
+	again := first.FindStringSubmatch(run("-seed", replay[1], "-steps", replay[2], "-shrink", "0"))
+	if again == nil || again[4] != what[4] {
+		t.Errorf("run again: %v, the first time: %s", again, what[4])
 	}
 }

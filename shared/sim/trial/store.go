@@ -39,8 +39,10 @@ func (l *ledger) commit(ctx context.Context, c *call, changes []control.Change) 
 	l.log = append(l.log, written{l.t.clock.now, changes})
 	if l.t.cfg.Trace != nil {
 		for _, change := range changes {
-			if _, beat := change.(control.PutBeat); !beat {
-				l.t.note("  %s writes %T%+v", c.what, change, change)
+			switch change.(type) {
+			case control.PutBeat, control.PutRecord:
+			default:
+				l.t.note("  %s writes %s", c.what, say(change))
 			}
 		}
 	}
