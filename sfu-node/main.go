@@ -17,7 +17,8 @@
 //	SPILLWAY_HOST        address of the instance metadata service, which tells when
 //	                     the machine will be taken away; unset asks nobody
 //	SPILLWAY_METRICS     where to serve metrics for Prometheus at /metrics: a port, on this
-//	                     machine alone, or an address with a port; unset serves none
+//	                     machine alone, or an address with a port; unset serves none.
+//	                     What goes over pipes is at /flows, for this machine alone
 //	SPILLWAY_LOG         debug, info (default) or warn
 //	SPILLWAY_BOOT_STAGES what the machine did before, for the log
 package main

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -43,6 +44,19 @@ func TestMetricsAreServedOnLoopback(t *testing.T) {
 	body, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(body), "spillway_people 0\n") {
 		t.Errorf("%d %s, %v", response.StatusCode, body, err)
+	}
+	flows, err := http.Get("http://" + at[1] + "/flows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer flows.Body.Close()
+	if body, err := io.ReadAll(flows.Body); err != nil || flows.StatusCode != http.StatusOK || strings.TrimSpace(string(body)) != "[]" {
+		t.Errorf("flows: %d %s, %v", flows.StatusCode, body, err)
+	}
+	elsewhere := httptest.NewRecorder()
+	counts(media, log).ServeHTTP(elsewhere, httptest.NewRequest(http.MethodGet, "/flows", nil)) // from 192.0.2.1
+	if elsewhere.Code != http.StatusForbidden {
+		t.Errorf("another machine reads names: %d %s", elsewhere.Code, elsewhere.Body)
 	}
 	if _, err := serveMetrics(at[1], media, log); err == nil {
 		t.Error("a port that is taken is no error")

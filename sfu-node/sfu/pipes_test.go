@@ -177,22 +177,16 @@ func TestTwoNodesAreOneRoom(t *testing.T) {
 // layer.
 func (s *spread) crossing(i, j int) map[string]int64 {
 	w := s.nodes[i]
-	w.mu.Lock()
-	room := w.rooms["room"]
-	w.mu.Unlock()
-	room.mu.Lock()
-	defer room.mu.Unlock()
 	now := map[string]int64{}
-	n := room.neighbours[s.nodes[j].cfg.Node]
-	if n == nil {
-		return now
-	}
-	for _, o := range n.wants {
-		name := fmt.Sprintf("%s %s %d", o.want.Identity, o.want.Source, o.want.Layer)
+	for _, f := range w.Flows() {
+		if f.Peer != s.nodes[j].cfg.Node || !f.Out {
+			continue
+		}
+		name := fmt.Sprintf("%s %s %d", f.Identity, f.Source, f.Layer)
 		if _, twice := now[name]; twice {
 			s.t.Errorf("%s crosses from node %d to %d twice", name, i+1, j+1)
 		}
-		now[name] = o.flow.Packets()
+		now[name] = f.Packets
 	}
 	return now
 }
