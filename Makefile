@@ -13,7 +13,7 @@ FUNCTIONS := authorize participant node fleet rooms
 LAMBDA := CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 GO_FILES = $(shell find . -name '*.go' -not -path './sdk/node_modules/*' -not -path './build/*')
 
-.PHONY: help dev test check bench bench-peers bench-quic faults why plan build package synth deploy destroy types clean FORCE
+.PHONY: help dev test check bench bench-peers bench-quic faults audience why plan build package synth deploy destroy types clean FORCE
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -67,6 +67,9 @@ bench-peers: setup-dev ## Fetch and build the SFUs of others that bench compares
 
 faults: setup-test build ## Kill, drain and cut off with people on it, and print what they see (PEOPLE in a room)
 	@go run ./bench/faults -people $(or $(PEOPLE),5)
+
+audience: setup-dev build ## Bring a crowd into one room on many nodes and kill one (VIEWERS, NODES, STAGE)
+	@go run ./bench/audience -viewers $(if $(filter command line environment,$(origin VIEWERS)),$(VIEWERS),500) -nodes $(or $(NODES),8) -publishers $(or $(STAGE),2)
 
 why: setup-dev ## Explain decisions about nodes from lines of a log (LINE='...' or FILE=...)
 	@go run ./infra/why $(if $(LINE),-line '$(LINE)') $(FILE)

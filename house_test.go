@@ -66,6 +66,7 @@ var arrows = []struct {
 	{"infra/local/...", "events shared/token shared/cloud infra/local/...", "stand-ins for AWS must not share code with what is tested on them, except names of settings and what mints tokens"},
 	{"bench/units", "events shared/...", "what an operation costs is counted on the decisions themselves"},
 	{"bench/fleet", "events shared/...", "how tightly a fleet is packed is measured on the decisions themselves, in simulated time"},
+	{"bench/audience", "bench events shared/room shared/token infra/local/harness sfu-node/lightpeer", "a crowd is measured from outside; how large nodes must be for it is the rooms' own arithmetic"},
 	{"bench/plain", "events", "what Spillway is compared with shares nothing with it but the contract"},
 	{"bench/others", "shared/token events sfu-node/lightpeer", "SFUs of others are joined with the stack of our own peers, and their tokens are LiveKit's as ours are"},
 	{"bench/network", "events sfu-node/... bench/plain bench/others", "how media crosses a bad network is measured around the media part alone"},

@@ -139,7 +139,7 @@ func (s *stand) drain(ctx context.Context, what string) error {
 
 // signal sends a signal to a node's process.
 func (s *stand) signal(n node, what syscall.Signal) error {
-	pid, err := processWith(n.Instance)
+	pid, err := harness.NodeProcess(n.Instance)
 	if err != nil {
 		return err
 	}
@@ -159,22 +159,6 @@ func (s *stand) thaw() {
 		_ = syscall.Kill(pid, syscall.SIGCONT) // it may have been ended
 	}
 	s.frozen = nil
-}
-
-// processWith finds the media server of an instance by its command line.
-func processWith(instance string) (int, error) {
-	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		return 0, err
-	}
-	for _, file := range all {
-		line, err := os.ReadFile(file)
-		if err != nil || !bytes.Contains(line, []byte(instance)) || !bytes.Contains(line, []byte("sfu-node")) {
-			continue
-		}
-		return strconv.Atoi(filepath.Base(filepath.Dir(file)))
-	}
-	return 0, fmt.Errorf("no process runs for instance %s", instance)
 }
 
 // storeProcess finds the stack's moto.

@@ -37,6 +37,8 @@ func newLine(of *stay, number int) *line {
 	return &line{of: of, number: number, moves: make(chan struct{}, 1), closing: make(chan events.Code, 1), feeds: map[string]feed{}, stop: func() {}}
 }
 
+func (s *stay) silentAfter() time.Duration { return silentPings * s.PingEvery }
+
 func (l *line) hear() { l.heard.Store(time.Now().UnixNano()) }
 
 // silence is how long nothing has come.
@@ -102,6 +104,9 @@ func (l *line) onPacket(mid string, p *rtp.Packet) {
 	l.mu.Lock()
 	f, known := l.feeds[mid]
 	l.mu.Unlock()
+	if known && len(p.Payload) > 0 && l.of.OnMedia != nil {
+		l.of.OnMedia(l.number, mid, f.from, p)
+	}
 	if !known || len(p.Payload) == 0 || f.source.Kind() == "video" && !p.Marker {
 		return
 	}
@@ -130,7 +135,7 @@ func (l *line) close() {
 
 // recovered reports whether a home that was left for its silence shows life.
 func recovered(old *line, why error) bool {
-	return old != nil && errors.Is(why, errSilent) && !old.over() && old.silence() < silentAfter/2
+	return old != nil && errors.Is(why, errSilent) && !old.over() && old.silence() < old.of.silentAfter()/2
 }
 
 // delay is how long to wait before an attempt.
@@ -141,4 +146,17 @@ func delay(tries int, after time.Duration, crowd int) time.Duration {
 	}
 	backoff := min(backoffMost, backoffFirst<<min(tries, 8))
 	return after + max(spread, backoff/2+rand.N(backoff/2))
+}
+
+// show takes one frame of a feed over a line.
+func (s *stay) show(number int, f feed) {
+	s.mu.Lock()
+	ok := number >= s.shown[f].line
+	if ok {
+		s.shown[f] = shown{number, time.Now()}
+	}
+	s.mu.Unlock()
+	if ok && s.OnFrame != nil {
+		s.OnFrame(f.from, f.source)
+	}
 }

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
 	"time"
 
+	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4/pkg/media/ivfreader"
 	"github.com/pion/webrtc/v4/pkg/media/oggreader"
 
@@ -40,6 +42,9 @@ type Playing struct {
 	Layers []string
 	// Sound sends the microphone.
 	Sound bool
+	// Stamp ends each packet of a picture with the time at which it was sent, for
+	// [SentAt].
+	Stamp bool
 	// Talk tells whether the person speaks now; nil means always. In silence,
 	// packets say so.
 	Talk func() bool
@@ -72,7 +77,7 @@ func (c *Client) Play(ctx context.Context, what Playing) error {
 		if err != nil {
 			return err
 		}
-		players = append(players, func() error { return c.playPicture(ctx, s, frames) })
+		players = append(players, func() error { return c.playPicture(ctx, s, frames, what.Stamp) })
 	}
 	if what.Sound {
 		sound, err := readSound("media/tone.ogg")
@@ -111,7 +116,7 @@ func (c *Client) every(ctx context.Context, d time.Duration, f func(n uint32) er
 	}
 }
 
-func (c *Client) playPicture(ctx context.Context, s *Sender, frames [][]byte) error {
+func (c *Client) playPicture(ctx context.Context, s *Sender, frames [][]byte, stamp bool) error {
 	next, asked := 0, s.keysAsked.Load()
 	var picture uint16
 	return c.every(ctx, frameTime, func(n uint32) error {
@@ -122,7 +127,7 @@ func (c *Client) playPicture(ctx context.Context, s *Sender, frames [][]byte) er
 			next, asked = 0, now
 		}
 		picture++
-		err := s.writeFrame(frames[next], n*90000/FrameRate, picture)
+		err := s.writeFrame(frames[next], n*90000/FrameRate, picture, stamp)
 		next++
 		return err
 	})
@@ -130,7 +135,7 @@ func (c *Client) playPicture(ctx context.Context, s *Sender, frames [][]byte) er
 
 // writeFrame sends a VP8 frame (RFC 7741) as browsers do, with a 15-bit picture
 // id and TL0PICIDX.
-func (s *Sender) writeFrame(frame []byte, timestamp uint32, picture uint16) error {
+func (s *Sender) writeFrame(frame []byte, timestamp uint32, picture uint16, stamp bool) error {
 	const extended, start, ids, long = 0x80, 0x10, 0xc0, 0x80
 	for at := 0; at < len(frame); at += payloadBytes {
 		part := frame[at:min(at+payloadBytes, len(frame))]
@@ -139,11 +144,27 @@ func (s *Sender) writeFrame(frame []byte, timestamp uint32, picture uint16) erro
 			first |= start
 		}
 		payload := append([]byte{first, ids, long | byte(picture>>8), byte(picture), byte(picture)}, part...)
+		if stamp {
+			payload = binary.BigEndian.AppendUint64(append(payload, stampMark...), uint64(time.Now().UnixNano()))
+		}
 		if err := s.Write(payload, timestamp, at+payloadBytes >= len(frame), 0); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// stampMark precedes a packet's time.
+const stampMark = "sent"
+
+// SentAt is when a packet that [Playing] has stamped was sent, by this machine's
+// clock.
+func SentAt(p *rtp.Packet) (time.Time, bool) {
+	n := len(p.Payload) - 8
+	if n < len(stampMark) || string(p.Payload[n-len(stampMark):n]) != stampMark {
+		return time.Time{}, false
+	}
+	return time.Unix(0, int64(binary.BigEndian.Uint64(p.Payload[n:]))), true
 }
 
 func (c *Client) playSound(ctx context.Context, sound [][]byte, talk func() bool) error {

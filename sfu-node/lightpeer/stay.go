@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/rtp"
+
 	"github.com/spillway-sfu/spillway/events"
 )
 
@@ -20,6 +22,12 @@ type Staying struct {
 	Options Options
 	// Playing is published over each connection.
 	Playing Playing
+	// PingEvery is how often a sign of life is asked for; as often as the SDK does
+	// when 0. Three that do not come are silence.
+	PingEvery time.Duration
+	// OnMedia gets each packet with a payload, of whom the node has said to be on its
+	// section, of each connection in turn; may be nil.
+	OnMedia func(connection int, mid, from string, p *rtp.Packet)
 	// Crowd is how many people would come back together if the node died.
 	Crowd int
 	// OnFrame is told of each whole picture, and each packet of sound, of somebody,
@@ -34,7 +42,7 @@ type Staying struct {
 // The SDK's times; see sdk/src/state.ts, pulse.ts and retry.ts.
 const (
 	pingEvery     = 500 * time.Millisecond
-	silentAfter   = 1500 * time.Millisecond
+	silentPings   = 3
 	connectAgain  = 4 * time.Second
 	settleWithin  = 15 * time.Second
 	settleSilent  = 3 * time.Second // beside an old home that shows no life
@@ -54,6 +62,9 @@ const (
 // connection, beside which the first goes on until what it carried comes over the
 // second. It returns nil after ctx is done, or why it is in the room no more.
 func Stay(ctx context.Context, o Staying) error {
+	if o.PingEvery <= 0 {
+		o.PingEvery = pingEvery
+	}
 	s := &stay{Staying: o, shown: map[feed]shown{}}
 	at, err := s.change(ctx, nil, nil, nil, false)
 	for err == nil {
@@ -116,9 +127,9 @@ type stay struct {
 
 // await returns when there is a reason to leave a line.
 func (s *stay) await(ctx context.Context, at *line) (cause, error) {
-	tick := time.NewTicker(pingEvery)
+	tick := time.NewTicker(s.PingEvery)
 	defer tick.Stop()
-	quiet := time.NewTimer(silentAfter)
+	quiet := time.NewTimer(s.silentAfter())
 	defer quiet.Stop()
 	for n := int64(1); ; {
 		select {
@@ -137,7 +148,7 @@ func (s *stay) await(ctx context.Context, at *line) (cause, error) {
 			_ = at.client.Ping(n) // what does not get through shows as silence
 			n++
 		case <-quiet.C:
-			left := silentAfter - at.silence()
+			left := s.silentAfter() - at.silence()
 			if left <= 0 {
 				return silent, nil
 			}
@@ -253,7 +264,7 @@ func (s *stay) attempt(ctx context.Context, old *line, why error, avoid []string
 		l, err := s.open(ctx, old, avoid)
 		done <- result{l, err}
 	}()
-	tick := time.NewTicker(pingEvery)
+	tick := time.NewTicker(s.PingEvery)
 	defer tick.Stop()
 	for n := int64(1_000_000); ; n++ {
 		select {
@@ -322,7 +333,7 @@ func (s *stay) settle(ctx context.Context, old, next *line) {
 	}
 	tick := time.NewTicker(settleLook)
 	defer tick.Stop()
-	ping := time.NewTicker(pingEvery)
+	ping := time.NewTicker(s.PingEvery)
 	defer ping.Stop()
 	began := time.Now()
 	for !s.settled(old, next) {
@@ -337,12 +348,12 @@ func (s *stay) settle(ctx context.Context, old, next *line) {
 			_ = old.client.Ping(time.Now().UnixMilli()) // shows as silence
 			_ = next.client.Ping(time.Now().UnixMilli())
 		case <-tick.C:
-			if next.silence() > silentAfter {
+			if next.silence() > s.silentAfter() {
 				next.close()
 				return
 			}
 			within := settleWithin
-			if old.silence() > silentAfter {
+			if old.silence() > s.silentAfter() {
 				within = settleSilent
 			}
 			if time.Since(began) > within {
@@ -376,18 +387,5 @@ func (s *stay) forget(l *line) {
 			where.line = 0
 			s.shown[f] = where
 		}
-	}
-}
-
-// show takes one frame of a feed over a line.
-func (s *stay) show(number int, f feed) {
-	s.mu.Lock()
-	ok := number >= s.shown[f].line
-	if ok {
-		s.shown[f] = shown{number, time.Now()}
-	}
-	s.mu.Unlock()
-	if ok && s.OnFrame != nil {
-		s.OnFrame(f.from, f.source)
 	}
 }
