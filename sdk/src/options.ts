@@ -22,6 +22,12 @@ export interface RoomOptions {
   audioCapture?: AudioCaptureOptions;
   /** Whether the room plays the sound it receives; true. */
   playAudio?: boolean;
+  /**
+   * How long what is received waits at least before it is played, in milliseconds, 0 to
+   * 4,000: more evens out networks that deliver unevenly, and is heard as delay. Unless
+   * it is set browsers choose. Where they cannot be told (`jitterBufferTarget`) it does nothing.
+   */
+  receiveDelayMs?: number;
   /** Whether closing the page leaves the room; true. */
   leaveOnPageHide?: boolean;
   /** Whether the node is told every ten seconds how this browser fares (rates, loss, delay), for the deployment's metrics; true. */

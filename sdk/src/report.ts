@@ -26,18 +26,24 @@ function whole(value: number, most: number): number {
 /** Tells the node every so often how this browser fares, for the deployment's metrics. */
 export class Reports {
   readonly #look: (before: Sample | undefined) => Promise<Look | undefined>;
+  readonly #enabled: boolean;
   readonly #send: (report: Stats) => void;
   #before: Look | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(look: (before: Sample | undefined) => Promise<Look | undefined>, send: (report: Stats) => void) {
+  constructor(enabled: boolean, look: (before: Sample | undefined) => Promise<Look | undefined>, send: (report: Stats) => void) {
+    this.#enabled = enabled;
     this.#look = look;
     this.#send = send;
   }
 
-  /** Begins, or begins anew on another connection. */
-  restart(): void {
+  /** Tells of another connection from now on, or of none. */
+  follow(peer: object | undefined): void {
     this.stop();
+    if (peer && this.#enabled) this.#next();
+  }
+
+  #next(): void {
     const timer = setTimeout(() => void this.#report(timer), StatsEveryMs * (0.75 + Math.random() / 2));
     this.#timer = timer;
   }
@@ -53,7 +59,7 @@ export class Reports {
     const before = this.#before;
     const look = await this.#look(before?.sample).catch(() => undefined); // the connection may end meanwhile
     if (this.#timer !== timer) return;
-    this.restart();
+    this.#next();
     this.#before = look;
     // The first look has nothing to compare with: rates would be 0.
     if (look && before) this.#send(reportOf(look.stats, before.stats));

@@ -9,6 +9,7 @@ import type { ConnectOptions, RoomOptions } from "./options.js";
 import type { Peer } from "./peer.js";
 import type { Participant } from "./publication.js";
 import { Reports, type Look } from "./report.js";
+import { delayOf, Playout } from "./playout.js";
 import { Requests } from "./requests.js";
 import { Reception, type Owned } from "./reception.js";
 import { RemoteParticipant } from "./remote.js";
@@ -44,7 +45,8 @@ export class Room extends Emitter<RoomEvents> {
   #speakers: readonly Participant[] = [];
   #wantRevision = 0;
   #sample: Sample | undefined;
-  readonly #reports = new Reports((before) => this.#lookAtStats(before), (report) => this.#engine.peer?.send(report));
+  readonly #playout: Playout;
+  readonly #reports: Reports;
   #joinedBefore = false;
   readonly #onNetwork = () => this.#engine.renew();
   readonly #onPageHide = () => this.#engine.disconnect();
@@ -73,6 +75,8 @@ export class Room extends Emitter<RoomEvents> {
       onSettled: (peer) => this.#engine.settled(peer),
       onSoundBlocked: (blocked) => this.emit("audioPlaybackStatusChanged", !blocked),
     });
+    this.#reports = new Reports(options.reportStats ?? true, (before) => this.#lookAtStats(before), (report) => this.#engine.peer?.send(report));
+    this.#playout = new Playout(() => this.#reception.carried, delayOf(options.receiveDelayMs));
     this.#engine = new Engine({
       onState: (state, before) => this.#onState(state, before),
       onPeer: (peer) => this.#onPeer(peer),
@@ -173,6 +177,11 @@ export class Room extends Emitter<RoomEvents> {
     this.#engine.disconnect();
   }
 
+  /** Makes what is received wait at least so long from now on, as {@link RoomOptions.receiveDelayMs}; undefined leaves it to the browser. */
+  setReceiveDelay(delayMs: number | undefined): void {
+    this.#playout.setDelay(delayOf(delayMs));
+  }
+
   /** Lets sound be heard; call it from a click when {@link canPlaybackAudio} is false. Resolves to whether it worked. */
   startAudio(): Promise<boolean> {
     return this.#reception.audio.start();
@@ -203,7 +212,7 @@ export class Room extends Emitter<RoomEvents> {
     if (!peer) return undefined;
     const report = await peer.connection.getStats();
     const entries = [...(report as ReadonlyMap<string, Record<string, unknown>>).values()];
-    const sample: Sample = { at: performance.now(), entries };
+    const sample: Sample = { at: performance.now(), of: peer, entries };
     const { camera = "", microphone = "", screen = "", screenAudio = "" } = peer.media;
     const stats = summarise(sample, before, {
       node: this.node, rttMs: this.#engine.rttMs, carried: this.#reception.carried,
@@ -235,24 +244,23 @@ export class Room extends Emitter<RoomEvents> {
     const state = this.#engine.state;
     const seat = "attempt" in state ? state.attempt.seat : undefined;
     if (seat) this.localParticipant.become({ identity: seat.identity, name: this.localParticipant.name, role: seat.role });
-    this.#sample = undefined;
-    if (this.#options.reportStats ?? true) this.#reports.restart();
+    this.#reports.follow(this.#engine.peer);
     // What a connection said that is gone stands until a new one says otherwise.
     this.#lines = [...this.#lines, { peer, roster: emptyRoster }];
     this.localParticipant.bind(peer);
     this.#reception.bind(peer);
+    this.#playout.follow(this.#engine.peer);
     this.#sendWant();
   }
 
   #onPeerGone(peer: Peer): void {
     this.localParticipant.unbind(peer);
-    this.#sample = undefined;
-    this.#reports.stop();
-    if ((this.#options.reportStats ?? true) && this.#engine.peer) this.#reports.restart();
+    this.#reports.follow(this.#engine.peer);
     this.#setSpeakers([]);
     const others = this.#lines.filter((l) => l.peer !== peer);
     this.#lines = others.length > 0 ? others : this.#lines.map((l) => ({ ...l, peer: undefined }));
     this.#reception.unbind(peer);
+    this.#playout.follow(this.#engine.peer);
     if (others.length > 0) this.#see();
   }
 
@@ -385,7 +393,6 @@ export class Room extends Emitter<RoomEvents> {
     this.#roster = emptyRoster;
     this.#lines = [];
     this.#wantRevision = 0;
-    this.#sample = undefined;
     this.#reports.stop();
     this.#joinedBefore = false;
   }

@@ -65,6 +65,8 @@ export interface RoomStats {
 /** One look at a connection's statistics. */
 export interface Sample {
   readonly at: number;
+  /** The connection; those of another are not compared. */
+  readonly of?: object;
   readonly entries: readonly Readonly<Record<string, unknown>>[];
 }
 
@@ -77,7 +79,8 @@ export interface StatsContext {
 }
 
 /** Makes the summary of two samples; without an earlier one, rates are 0. */
-export function summarise(now: Sample, before: Sample | undefined, context: StatsContext): RoomStats {
+export function summarise(now: Sample, last: Sample | undefined, context: StatsContext): RoomStats {
+  const before = last?.of === now.of ? last : undefined;
   const seconds = before ? (now.at - before.at) / 1000 : 0;
   const older = new Map(before?.entries.map((e) => [text(e["id"]), e]));
   const kbps = (entry: Sample["entries"][number], field: string) => {

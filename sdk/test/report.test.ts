@@ -52,12 +52,13 @@ describe("statistics", () => {
 
 describe("reports to the node", () => {
   let sent: Stats[], asked: (number | undefined)[], second: number, reports: Reports;
+  const peer = {};
   const settle = async () => { for (let i = 0; i < 10; i++) await Promise.resolve(); };
   const pass = async () => { mock.timers.tick(StatsEveryMs * 1.25); await settle(); };
   beforeEach(() => {
     mock.timers.enable({ apis: ["setTimeout"] });
     [sent, asked, second] = [[], [], 0];
-    reports = new Reports(async (before) => {
+    reports = new Reports(true, async (before) => {
       asked.push(before?.at);
       second += 10;
       return look(second, before && before.at / 1000);
@@ -66,7 +67,7 @@ describe("reports to the node", () => {
   afterEach(() => mock.timers.reset());
 
   test("one for each time between two looks, none for the first", async () => {
-    reports.restart();
+    reports.follow(peer);
     await pass();
     assert.deepEqual([asked, sent.length], [[undefined], 0]);
     await pass();
@@ -78,9 +79,9 @@ describe("reports to the node", () => {
     assert.equal(sent.length, 2);
   });
   test("another connection begins anew, and none comes sooner than the node takes it", async () => {
-    reports.restart();
+    reports.follow(peer);
     await pass();
-    reports.restart();
+    reports.follow(peer);
     mock.timers.tick(StatsLeastMs);
     await settle();
     assert.equal(asked.length, 1);
@@ -88,13 +89,21 @@ describe("reports to the node", () => {
     assert.deepEqual([asked, sent.length], [[undefined, undefined], 0]);
     reports.stop();
   });
+  test("none without a connection, or where the page does not want any", async () => {
+    reports.follow(peer);
+    reports.follow(undefined);
+    const silent = new Reports(false, async () => look(second += 10), (report) => sent.push(report));
+    silent.follow(peer);
+    for (let i = 0; i < 3; i++) await pass();
+    assert.deepEqual([asked, sent], [[], []]);
+  });
   test("a look that fails is made again", async () => {
     let fails = true;
-    const shaky = new Reports(async () => {
+    const shaky = new Reports(true, async () => {
       if (fails) throw new Error("closed");
       return look(second += 10);
     }, (report) => sent.push(report));
-    shaky.restart();
+    shaky.follow(peer);
     await pass();
     fails = false;
     await pass();
