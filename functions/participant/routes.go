@@ -15,7 +15,7 @@ type routes struct{ world *step.World }
 func (r routes) handle(ctx context.Context, c wire.Call) error {
 	if c.Route == "$disconnect" {
 		if c.FromNode() {
-			return nil // a hint at most: leases tell who is alive
+			return r.world.Closed(ctx, c.Caller)
 		}
 		return r.world.Disconnected(ctx, c.Caller)
 	}

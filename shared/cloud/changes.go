@@ -245,6 +245,9 @@ func nodeWrites(c control.Change) ([]write, error) {
 	case control.SetConnection:
 		return one(write{key: nodeKey(c.Node), k: strconv.Itoa(c.Slot), update: "SET #c.#k = :c", cond: "#g = :g",
 			values: item{":g": num(c.Generation), ":c": str(c.Connection)}})
+	case control.ClearConnection:
+		return one(write{key: nodeKey(c.Node), k: strconv.Itoa(c.Slot), update: "REMOVE #c.#k", cond: "#g = :g AND #c.#k = :c",
+			values: item{":g": num(c.Generation), ":c": str(c.Connection)}})
 	case control.SetInstance:
 		return one(write{key: nodeKey(c.Node), update: "SET #i = :i", cond: "attribute_exists(#pk)", values: item{":i": str(c.Instance)}})
 	case control.SetState:

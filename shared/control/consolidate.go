@@ -82,6 +82,9 @@ func (e Emptying) Idle(now time.Time, set Settings) bool {
 		if v.Node.State == fleet.Draining || v.Node.State == fleet.Filling || !t.busy && now.Sub(v.Node.HelloAt) < t.calm {
 			return false
 		}
+		if v.Cut(now) {
+			return false
+		}
 		if v.Takes(now) {
 			takes++
 		}
@@ -211,7 +214,7 @@ func (e Emptying) absorb(v fleet.View, loads map[room.Name]room.Load, onto map[r
 	now time.Time, set Settings) (left []room.Load, fits bool) {
 	var others []fleet.View
 	for _, o := range e.Nodes {
-		if o.Node.ID != v.Node.ID && o.Takes(now) && !o.Hot() {
+		if o.Node.ID != v.Node.ID && o.Opens(now) && !o.Hot() {
 			others = append(others, o)
 		}
 	}

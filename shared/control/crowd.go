@@ -95,6 +95,9 @@ func (s Seating) grants(who seeker, b *fleet.Block, now time.Time) (grant, crowd
 		grant, err = s.ahead(who, *b, now)
 		return grant, grant, err
 	}
+	if s.cut(who.Avoid, now) {
+		return false, false, errCut
+	}
 	crowd, err = s.mayGrant(who, now)
 	return true, crowd, err
 }

@@ -19,7 +19,7 @@ func (s NodeSweep) idle(now time.Time, set Settings) bool {
 // node is not needed if it is empty. Of several empty ones the first is needed.
 func Surplus(nodes []fleet.View, of fleet.View, now time.Time) bool {
 	return slices.ContainsFunc(nodes, func(v fleet.View) bool {
-		if v.Node.ID == of.Node.ID || !v.Takes(now) || v.Hot() || v.Node.Empty() && v.Node.ID > of.Node.ID {
+		if v.Node.ID == of.Node.ID || !v.Opens(now) || v.Hot() || v.Node.Empty() && v.Node.ID > of.Node.ID {
 			return false
 		}
 		return v.Node.Capacity.Kbps <= 2*v.Node.Available.Kbps && v.Node.Capacity.PPS <= 2*v.Node.Available.PPS

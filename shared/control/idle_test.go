@@ -12,7 +12,7 @@ func TestAnEmptyNodeEndsSoonWhereOthersHaveRoom(t *testing.T) {
 	now := time.UnixMilli(1_790_000_000_000)
 	node := func(id string, available int64) fleet.View {
 		return fleet.View{Node: fleet.Node{ID: room.NodeID(id), State: fleet.Ready, Generation: 1, HelloAt: now, TouchedAt: now.Add(-61 * time.Second),
-			Capacity: room.Load{Kbps: 100, PPS: 100}, Available: room.Load{Kbps: available, PPS: available}}}
+			Connections: map[int]string{0: "c"}, Capacity: room.Load{Kbps: 100, PPS: 100}, Available: room.Load{Kbps: available, PPS: available}}}
 	}
 	for _, c := range []struct {
 		name    string

@@ -40,12 +40,20 @@ func Join(s Seating, e JoinEvent, now time.Time, set Settings) (Plan, error) {
 	st, err := seat(s, who, now, set)
 	var lost lossNoted
 	if errors.As(err, &lost) {
-		return lost.plan(e.Caller.Connection, e.Message.ID), nil
+		return lost.plan(s, e, who, now, set), nil
 	}
 	if errors.Is(err, errNoNode) {
 		plan := wait(s, e, who, now, set)
 		plan.Commits = append(st.commits, plan.Commits...)
 		return plan, nil
+	}
+	if errors.Is(err, errCut) {
+		if !s.Complete {
+			return Plan{}, ErrLookAgain
+		}
+		refused := unreachable("")
+		refused.RetryAfterMs = cutAgainMs
+		return Plan{}, &refused
 	}
 	if err != nil {
 		return Plan{}, err
@@ -125,17 +133,7 @@ func remove(v fleet.View, p room.Participant, code events.Code) Send {
 // wait puts a participant in line, or keeps it there: its place is by when it
 // first asked.
 func wait(s Seating, e JoinEvent, who seeker, now time.Time, set Settings) Plan {
-	w := fleet.Wait{Region: set.Region, Room: e.Caller.Room, Key: e.Caller.Key, Identity: e.Caller.Identity, Name: e.Caller.Name,
-		Role: who.Role, Session: e.Message.Session, From: e.Message.From, Resumed: e.Caller.Resume, Wish: e.Caller.Wish, Connection: e.Caller.Connection, RequestID: e.Message.ID, Avoid: who.Avoid,
-		Load: set.Profile.SeatLoad(who.Role), Since: now, SeenAt: now}
-	if s.Room != nil {
-		w.Load = s.Room.Profile.SeatLoad(who.Role)
-	}
-	var known string
-	if s.Wait != nil {
-		known = s.Wait.Session
-		w.Since = s.Wait.Since
-	}
+	w, known := placeInLine(s, e, who, now, set)
 	return Plan{
 		Commits:  []Commit{One(PutWait{w, known})},
 		Sends:    []Send{{To: []string{w.Connection}, Message: waiting(w, s.Launches, now, set)}},
@@ -143,6 +141,21 @@ func wait(s Seating, e JoinEvent, who seeker, now time.Time, set Settings) Plan 
 		Decision: Decision{Choice: "wait", Why: "no node has room for a block of the room", Inputs: map[string]any{
 			"room": w.Room, "participant": w.Key, "candidates": len(s.Candidates), "launches": len(s.Launches)}},
 	}
+}
+
+// placeInLine is a participant's place in line, and the session that has it so far.
+func placeInLine(s Seating, e JoinEvent, who seeker, now time.Time, set Settings) (w fleet.Wait, known string) {
+	w = fleet.Wait{Region: set.Region, Room: e.Caller.Room, Key: e.Caller.Key, Identity: e.Caller.Identity, Name: e.Caller.Name,
+		Role: who.Role, Session: e.Message.Session, From: e.Message.From, Resumed: e.Caller.Resume, Wish: e.Caller.Wish, Connection: e.Caller.Connection, RequestID: e.Message.ID, Avoid: who.Avoid,
+		Load: set.Profile.SeatLoad(who.Role), Since: now, SeenAt: now}
+	if s.Room != nil {
+		w.Load = s.Room.Profile.SeatLoad(who.Role)
+	}
+	if s.Wait != nil {
+		known = s.Wait.Session
+		w.Since = s.Wait.Since
+	}
+	return w, known
 }
 
 // waiting estimates how long w still waits: until the oldest launch that is

@@ -63,6 +63,45 @@ func (p Pressure) shortage(set Settings) placement.Shortage {
 	return s
 }
 
+// silent is what is free on nodes whose sockets have ended while their leases run, if
+// so many have that the gateway must be the reason: they are about to dial again, and
+// nothing is to be launched in their place.
+func (p Pressure) silent(now time.Time) []room.Load {
+	takes := 0
+	var bins []room.Load
+	for _, v := range p.Nodes {
+		if v.Takes(now) {
+			takes++
+		}
+		if v.Cut(now) {
+			bins = append(bins, v.Node.Available)
+		}
+	}
+	if !together(len(bins), takes) {
+		return nil
+	}
+	return bins
+}
+
+// together reports whether so many of some nodes have failed at once that the fault is more
+// likely the control plane's: over 30 %, and at least two.
+func together(failed, of int) bool { return failed >= 2 && failed*10 > of*3 }
+
+// housed reports whether some node has room for what a place in line is held for on
+// behalf of a room whose node may be dead: it is not served as long as it may not be.
+func (p Pressure) housed(w fleet.Wait, now time.Time, set Settings) bool {
+	fits := func(n fleet.Node) bool {
+		return !slices.Contains(w.Avoid, n.ID) && w.Load.Fits(n.Available.Minus(set.reserve(room.Room{Profile: set.Profile}, n)))
+	}
+	if slices.ContainsFunc(p.Nodes, func(v fleet.View) bool { return v.Opens(now) && fits(v.Node) }) {
+		return true
+	}
+	return slices.ContainsFunc(p.Launches, func(l fleet.Launch) bool { // the index may not show it yet
+		shown := slices.ContainsFunc(p.Nodes, func(v fleet.View) bool { return v.Node.ID == l.ID })
+		return l.State == fleet.Landed && !shown && fits(fleet.Node{ID: l.ID, Capacity: l.Capacity, Available: l.Capacity})
+	})
+}
+
 // maxLaunches bounds the launches of one decision: they are committed in one
 // transaction. The next decision sees the rest still waiting.
 const maxLaunches = 50
@@ -72,10 +111,12 @@ const maxLaunches = 50
 // revision, so two that decide at once cannot both launch for the same people.
 // Who is beyond what the deployment may run is refused, the last in line first.
 func Launch(p Pressure, now time.Time, set Settings) Plan {
+	p.Waits = slices.DeleteFunc(slices.Clone(p.Waits), func(w fleet.Wait) bool { return w.Connection == "" && p.housed(w, now, set) })
 	if len(p.Waits) == 0 {
 		return Plan{}
 	}
 	question := p.shortage(set)
+	question.Bins = append(question.Bins, p.silent(now)...)
 	supply := placement.Provide(question)
 	if len(supply.Launch) == 0 && supply.Unserved == 0 {
 		return Plan{}
@@ -157,10 +198,18 @@ func (p Pressure) refuse(plan *Plan, q placement.Shortage, supply placement.Supp
 	return stay
 }
 
+// toWhoWaits tells somebody in line, if it is to hear of its place there.
+func toWhoWaits(w fleet.Wait, m events.Message) []Send {
+	if w.Connection == "" {
+		return nil
+	}
+	return []Send{{To: []string{w.Connection}, Message: m}}
+}
+
 // turnAway takes somebody out of the line and says why.
 func (p *Plan) turnAway(w fleet.Wait, err *events.Error) {
 	p.Commits = append(p.Commits, Hint(DeleteWait{w.Region, w.Room, w.Key, w.Session}))
-	p.Sends = append(p.Sends, Send{To: []string{w.Connection}, Message: err.For(w.RequestID)})
+	p.Sends = append(p.Sends, toWhoWaits(w, err.For(w.RequestID))...)
 }
 
 func limited(by placement.Limit, set Settings) *events.Error {
@@ -187,7 +236,7 @@ func Inform(waits []fleet.Wait, launches []fleet.Launch, now time.Time, set Sett
 		return plan
 	}
 	for _, w := range waits {
-		plan.Sends = append(plan.Sends, Send{To: []string{w.Connection}, Message: waiting(w, launches, now, set)})
+		plan.Sends = append(plan.Sends, toWhoWaits(w, waiting(w, launches, now, set))...)
 	}
 	return plan
 }

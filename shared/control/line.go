@@ -119,7 +119,7 @@ func Fits(waits []fleet.Wait, nodes []fleet.View, now time.Time, set Settings) A
 	var free []space
 	var bins []room.Load
 	for _, v := range nodes {
-		if v.Takes(now) && !v.Hot() {
+		if v.Opens(now) && !v.Hot() {
 			load := v.Node.Available.Minus(set.reserve(room.Room{Profile: set.Profile}, v.Node))
 			free, bins = append(free, space{v.Node.ID, load}), append(bins, load)
 		}

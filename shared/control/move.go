@@ -103,11 +103,16 @@ func (s Seating) freeHeld(p room.Participant, now time.Time) []Commit {
 // fewer people there, all of them.
 const lossesNeeded = 3
 
+// lossesLaunch is how many must say so for a node to be launched in its place, if no
+// other has room for the room. Should the node be well, the launch was in vain, and
+// nothing else happens.
+const lossesLaunch = 2
+
 // splits decides about somebody who cannot reach the node of its seat, or, where
 // the room may be on no further one, any of its nodes. What it says is noted; when
 // enough say so, the room takes the node for dead and leaves it, without waiting
-// for the lease to end. Until then it is refused where the room could only follow
-// it, and seated elsewhere where it can. It returns the snapshot to go on with, and
+// for the lease to end; one is enough where the node's sockets have ended. Until then
+// it is refused where the room could only follow it, and seated elsewhere where it can. It returns the snapshot to go on with, and
 // what to commit first.
 func (s Seating) splits(who seeker, prev room.Participant, now time.Time, set Settings) (Seating, []Commit, error) {
 	home, elsewhere := s.unreached(who, prev, now, set)
@@ -132,9 +137,12 @@ func (s Seating) splits(who seeker, prev room.Participant, now time.Time, set Se
 	if others == 0 {
 		return s, nil, nil
 	}
+	if who.turn != nil && home.Node.Reached() {
+		return s, nil, lossNoted{} // it said so a while ago, when it got in line
+	}
 	before := s.Room.Revision
 	r, lost := s.Room.WithLoss(room.Loss{Node: home.Node.ID, Generation: home.Node.Generation, Key: who.Key, At: now})
-	enough := lost >= min(lossesNeeded, there)
+	enough := lost >= min(lossesNeeded, there) || !home.Node.Reached()
 	if enough {
 		r = r.WithSuspect(home.Node.ID, now)
 	}
@@ -143,7 +151,28 @@ func (s Seating) splits(who seeker, prev room.Participant, now time.Time, set Se
 		s.Room = &r
 		return s, []Commit{noted}, nil
 	}
-	return s, nil, lossNoted{noted}
+	out := lossNoted{commit: noted}
+	if lost >= lossesLaunch {
+		out.homeless = s.homeless(who, prev, now, set)
+	}
+	return s, nil, out
+}
+
+// homeless returns what the room has on the node of somebody's seat, if no node takes
+// it: should that node be dead, one will have to be launched.
+func (s Seating) homeless(who seeker, prev room.Participant, now time.Time, set Settings) room.Load {
+	own := s.own(who.Key, prev)
+	if own == nil {
+		return room.Load{}
+	}
+	all, load := s.together(*own), room.Load{}
+	if _, _, ok := s.rehomed(who, all, now, set); ok {
+		return load
+	}
+	for _, b := range all {
+		load = load.Plus(b.Load)
+	}
+	return load
 }
 
 // unreached returns the node that who says does not answer it, if the room still
@@ -167,7 +196,11 @@ func (s Seating) unreached(who seeker, prev room.Participant, now time.Time, set
 
 // lossNoted refuses somebody who cannot reach the room's node while others may,
 // and has a commit that counts the loss.
-type lossNoted struct{ commit Commit }
+type lossNoted struct {
+	commit Commit
+	// homeless is what there would be no room for if the node were dead.
+	homeless room.Load
+}
 
 func (l lossNoted) Error() string {
 	return "the room's server does not answer you, but others are on it; trying again"
@@ -175,9 +208,20 @@ func (l lossNoted) Error() string {
 
 // plan tells the participant to try again soon: by then others may have said the
 // same.
-func (l lossNoted) plan(to, id string) Plan {
-	err := events.Errorf(events.CodeNodeUnreachable, "%s", l.Error()).For(id)
+//
+// Where there would be no room for the room's people elsewhere, it also gets in line
+// on their behalf, so that a node is launched. Nobody hears of that place in line.
+func (l lossNoted) plan(s Seating, e JoinEvent, who seeker, now time.Time, set Settings) Plan {
+	err := events.Errorf(events.CodeNodeUnreachable, "%s", l.Error()).For(e.Message.ID)
 	err.RetryAfterMs = 300
-	return Plan{Commits: []Commit{l.commit}, Sends: []Send{{To: []string{to}, Message: err}},
-		Decision: Decision{Choice: "refuse", Why: l.Error()}}
+	plan := Plan{Commits: []Commit{l.commit}, Sends: []Send{{To: []string{e.Caller.Connection}, Message: err}},
+		Decision: Decision{Choice: "refuse", Why: l.Error(), Inputs: map[string]any{"room": who.Room, "participant": who.Key}}}
+	if l.homeless != (room.Load{}) {
+		w, known := placeInLine(s, e, who, now, set)
+		w.Load, w.Connection = l.homeless, ""
+		plan.Commits = append(plan.Commits, Hint(PutWait{w, known}))
+		plan.Capacity = "a node does not answer some of its people, and no other has room for them"
+		plan.Decision.Inputs["homeless"] = l.homeless
+	}
+	return plan
 }

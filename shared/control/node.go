@@ -65,6 +65,9 @@ func Hello(s Landing, connection string, m events.Hello, now time.Time) Plan {
 			plan.Commits = []Commit{One(SetConnection{id, s.Node.Generation, m.Slot, connection})}
 		}
 		plan.Decision = Decision{Choice: "add a socket", Why: "the boot is known", Inputs: map[string]any{"node": id, "slot": m.Slot}}
+		if !s.Node.Reached() {
+			plan.Capacity = "a node can be reached again"
+		}
 		return plan
 	case slices.Contains(s.Node.Past, m.Boot):
 		return refuse(events.CodeFenced, "a later process of the node has said hello")
@@ -127,6 +130,31 @@ func arrived(n fleet.Node, connection string, m events.Hello) fleet.Node {
 	connections[m.Slot] = connection
 	n.Connections = connections
 	return n
+}
+
+// Closed forgets a node's socket that has ended. A node without any is given
+// nothing until it says hello again, and one of its people who says that it does not
+// answer is believed: see [Seating.splits]. Whoever came to the node's place in the
+// meantime, on a socket of its own, is left alone.
+func Closed(n *fleet.Node, connection string) Plan {
+	if n == nil || connection == "" {
+		return Plan{}
+	}
+	left := 0
+	plan := Plan{}
+	for slot := range events.MaxSlots {
+		switch c := n.Connections[slot]; c {
+		case "":
+		case connection:
+			plan.Commits = append(plan.Commits, Hint(ClearConnection{n.ID, n.Generation, slot, connection}))
+		default:
+			left++
+		}
+	}
+	if len(plan.Commits) > 0 {
+		plan.Decision = Decision{Choice: "forget a socket", Why: "it has ended", Inputs: map[string]any{"node": n.ID, "generation": n.Generation, "left": left}}
+	}
+	return plan
 }
 
 func firstBeat(n fleet.Node, now time.Time) fleet.Beat {

@@ -228,6 +228,14 @@ type (
 		Slot       int
 		Connection string
 	}
+	// ClearConnection forgets a node's socket if it has the generation and the slot
+	// still holds that connection.
+	ClearConnection struct {
+		Node       room.NodeID
+		Generation room.Generation
+		Slot       int
+		Connection string
+	}
 	// SetInstance notes a node's instance if there is such a node.
 	SetInstance struct {
 		Node     room.NodeID
@@ -349,6 +357,7 @@ func (ClaimLoad) change()         {}
 func (ReturnLoad) change()        {}
 func (PutNode) change()           {}
 func (SetConnection) change()     {}
+func (ClearConnection) change()   {}
 func (SetInstance) change()       {}
 func (SetState) change()          {}
 func (Hasten) change()            {}

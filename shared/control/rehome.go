@@ -113,7 +113,7 @@ func (s Seating) rehome(who seeker, prev room.Participant, now time.Time, set Se
 func (s Seating) leave(who seeker, prev room.Participant, now time.Time, set Settings) (Seating, []Commit, error) {
 	s, first, err := s.splits(who, prev, now, set)
 	if err != nil {
-		return s, nil, err
+		return s, first, err
 	}
 	s, rehomed := s.rehome(who, prev, now, set)
 	first = append(first, rehomed...)

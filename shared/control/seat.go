@@ -112,6 +112,22 @@ func (o seated) note(inputs map[string]any) {
 	}
 }
 
+// errCut says that the room's nodes cannot be reached at this moment. Either they
+// dial again soon, or one of their people says that they are dead, and brings the
+// room elsewhere: whoever comes to a room that is there must not be seated apart from
+// it.
+var errCut = errors.New("the room's server is out of reach")
+
+// cutAgainMs is when somebody who comes to such a room may try again.
+const cutAgainMs = 500
+
+// cut reports whether the room is on nodes none of which can be reached, apart from
+// those that somebody avoids.
+func (s Seating) cut(avoid []room.NodeID, now time.Time) bool {
+	homes := slices.DeleteFunc(s.homes(now), func(v fleet.View) bool { return slices.Contains(avoid, v.Node.ID) })
+	return len(homes) > 0 && !slices.ContainsFunc(homes, func(v fleet.View) bool { return v.Node.Reached() })
+}
+
 // errNoNode says that no node has room now, so the participant has to wait.
 var errNoNode = errors.New("no node has room")
 
@@ -197,14 +213,14 @@ func (s Seating) pick(who seeker, prev room.Participant, now time.Time) (*fleet.
 		if b := s.block(prev.Block); b != nil {
 			_, sits := b.Members[who.Key]
 			sits = sits && (!b.Sealed || who.Session == prev.Session && b.Members[who.Key] == prev.Revision)
-			if v := s.usable(*b, who.Avoid, now); v != nil && b.For(who.Role) && (sits || b.Free() > 0) {
+			if v := s.usable(*b, who.Avoid, now); v != nil && b.For(who.Role) && (sits || b.Free() > 0 && v.Node.Reached()) {
 				return b, v
 			}
 		}
 	}
 	free := 0
 	for _, b := range s.Blocks {
-		if b.For(who.Role) && s.usable(b, who.Avoid, now) != nil {
+		if v := s.usable(b, who.Avoid, now); v != nil && v.Node.Reached() && b.For(who.Role) {
 			free += b.Free()
 		}
 	}
@@ -214,7 +230,7 @@ func (s Seating) pick(who seeker, prev room.Participant, now time.Time) (*fleet.
 	seat := int(who.Spread % uint64(free))
 	for i := range s.Blocks {
 		b := &s.Blocks[i]
-		if v := s.usable(*b, who.Avoid, now); v != nil && b.For(who.Role) {
+		if v := s.usable(*b, who.Avoid, now); v != nil && v.Node.Reached() && b.For(who.Role) {
 			if seat -= b.Free(); seat < 0 {
 				return b, v
 			}

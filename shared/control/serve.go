@@ -39,24 +39,28 @@ func Serve(s Seating, w Turn, spread uint64, now time.Time, set Settings) (Plan,
 	st, err := seat(s, who, now, set)
 	var refused *events.Error
 	switch {
+	case errors.Is(err, errCut), errors.As(err, new(lossNoted)):
+		err = errNoNode // others may be on the room's node: it is not seated apart from them
+	}
+	switch {
 	case errors.Is(err, errNoNode) && !inLine:
 		return Plan{Commits: []Commit{Hint(PutWait{Wait: w.Wait})}}, Outcome{}, nil
 	case errors.Is(err, errNoNode):
 		return Plan{}, Outcome{}, nil
 	case errors.As(err, &refused):
-		return Plan{Commits: []Commit{Hint(out.Changes...)}, Sends: []Send{{To: []string{w.Connection}, Message: refused.For(w.RequestID)}},
+		return Plan{Commits: []Commit{Hint(out.Changes...)}, Sends: toWhoWaits(w.Wait, refused.For(w.RequestID)),
 			Decision: Decision{Choice: "refuse", Why: refused.Error(), Inputs: inputs}}, first, nil
 	case err != nil:
 		return Plan{}, Outcome{}, err
 	}
 	inputs["node"], inputs["block"] = st.node.Node.ID, st.participant.Block
 	st.note(inputs)
-	plan := Plan{Commits: leavingTheLine(st.commits, out, inLine), Sends: []Send{ready(w.Wait)},
+	plan := Plan{Commits: leavingTheLine(st.commits, out, inLine), Sends: ready(w.Wait),
 		Decision: Decision{Choice: "seat", Why: "first in line: " + st.why, Inputs: inputs}}
 	first.Free = st.free
 	for _, f := range st.together {
 		first.Sessions = append(first.Sessions, f.Session)
-		plan.Sends = append(plan.Sends, ready(f.Wait))
+		plan.Sends = append(plan.Sends, ready(f.Wait)...)
 	}
 	if len(st.together) > 0 {
 		inputs["together"] = 1 + len(st.together)
@@ -65,8 +69,8 @@ func Serve(s Seating, w Turn, spread uint64, now time.Time, set Settings) (Plan,
 	return plan, first, nil
 }
 
-func ready(w fleet.Wait) Send {
-	return Send{To: []string{w.Connection}, Message: events.Ready{Header: events.Head(events.ActionReady), ID: w.RequestID}}
+func ready(w fleet.Wait) []Send {
+	return toWhoWaits(w, events.Ready{Header: events.Head(events.ActionReady), ID: w.RequestID})
 }
 
 // owed reports whether who waited has been stored as a participant and has no

@@ -313,15 +313,15 @@ func Blind(nodes []fleet.View, of fleet.View, now time.Time) bool {
 	if now.Sub(of.LeaseEnds()) > doubtLasts {
 		return false
 	}
-	living, together := 0, 0
+	living, failed := 0, 0
 	for _, v := range nodes {
 		if !v.Node.State.Living() {
 			continue
 		}
 		living++
 		if !v.Alive(now) && v.LeaseEnds().Sub(of.LeaseEnds()).Abs() <= lapsesTogether {
-			together++
+			failed++
 		}
 	}
-	return together >= 2 && together*10 > living*3
+	return together(failed, living)
 }

@@ -185,7 +185,25 @@ func (v View) LeaseEnds() time.Time {
 // Alive reports whether the node's lease covers now.
 func (v View) Alive(now time.Time) bool { return now.Before(v.LeaseEnds()) }
 
-// Takes reports whether the node may be given new seats now.
+// Reached reports whether there is a socket to tell the node anything by. One whose
+// sockets have all ended may be dead, or about to dial again: until it has, it is
+// given nothing.
+func (n Node) Reached() bool {
+	for _, c := range n.Connections {
+		if c != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// Cut reports whether the node has a lease and cannot be reached.
+func (v View) Cut(now time.Time) bool { return v.Takes(now) && !v.Node.Reached() }
+
+// Opens reports whether the node may be given seats that nobody had there before.
+func (v View) Opens(now time.Time) bool { return v.Takes(now) && v.Node.Reached() }
+
+// Takes reports whether the node's state and lease let it have seats now.
 func (v View) Takes(now time.Time) bool { return v.Node.State.Takes() && v.Alive(now) }
 
 // HotPercent is the share of a node's cores, or of what it can carry, above

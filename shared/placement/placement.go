@@ -31,6 +31,8 @@ type Node struct {
 	LeaseMs int64 `json:"leaseMs"`
 	// Hot nodes carry so much by their own measure that they are passed over.
 	Hot bool `json:"hot,omitempty"`
+	// Cut nodes have no socket now by which they could be told of anybody.
+	Cut bool `json:"cut,omitempty"`
 }
 
 // Question is where a block of seats should go: all that the answer depends on.
@@ -57,7 +59,7 @@ func Ask(seat room.Load, seats int, views []fleet.View, now time.Time) Question 
 	q := Question{Seat: seat, Seats: seats, NowMs: now.UnixMilli()}
 	for _, v := range views {
 		q.Nodes = append(q.Nodes, Node{ID: v.Node.ID, Zone: v.Node.Zone, Available: v.Node.Available, State: v.Node.State,
-			LeaseMs: v.LeaseEnds().UnixMilli(), Hot: v.Hot()})
+			LeaseMs: v.LeaseEnds().UnixMilli(), Hot: v.Hot(), Cut: !v.Node.Reached()})
 	}
 	return q
 }
@@ -101,6 +103,8 @@ func (q Question) passed(n Node) string {
 		return "it is " + string(n.State)
 	case q.NowMs >= n.LeaseMs:
 		return "its lease has ended"
+	case n.Cut:
+		return "its sockets have ended"
 	case n.Hot:
 		return "it is as busy as it may get, by its own measure"
 	case q.Seat.Into(n.Available) < 1:

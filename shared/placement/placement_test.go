@@ -13,7 +13,7 @@ var now = time.UnixMilli(1_790_000_000_000)
 
 func view(id string, kbps int64, change ...func(*fleet.View)) fleet.View {
 	v := fleet.View{
-		Node: fleet.Node{ID: room.NodeID(id), State: fleet.Ready, Generation: 1, Available: room.Load{Kbps: kbps, PPS: 1000}},
+		Node: fleet.Node{ID: room.NodeID(id), State: fleet.Ready, Generation: 1, Connections: map[int]string{0: "c"}, Available: room.Load{Kbps: kbps, PPS: 1000}},
 		Beat: fleet.Beat{Generation: 1, LeaseUntil: now.Add(time.Second)},
 	}
 	for _, c := range change {

@@ -121,6 +121,9 @@ func (s *Store) holdsOnNode(c control.Change) bool {
 	case control.SetConnection:
 		_, ok := has(c.Node, c.Generation)
 		return ok
+	case control.ClearConnection:
+		n, ok := has(c.Node, c.Generation)
+		return ok && n.Connections[c.Slot] == c.Connection
 	case control.SetInstance:
 		_, ok := s.nodes[c.Node]
 		return ok
@@ -246,6 +249,8 @@ func (s *Store) applyToNode(c control.Change) {
 			}
 			n.Connections[c.Slot] = c.Connection
 		})
+	case control.ClearConnection:
+		change(c.Node, func(n *fleet.Node) { delete(n.Connections, c.Slot) })
 	case control.SetInstance:
 		change(c.Node, func(n *fleet.Node) { n.Instance = c.Instance })
 	case control.SetState:

@@ -46,6 +46,17 @@ func (w *World) fenced(ctx context.Context, id room.NodeID, generation int64, co
 	return w.view(ctx, id, true)
 }
 
+// Closed takes the end of a node's socket.
+func (w *World) Closed(ctx context.Context, c control.Caller) error {
+	_, err := run(ctx, w, "closed",
+		func(ctx context.Context, _ bool) (*fleet.Node, error) {
+			v, err := w.view(ctx, c.Node, true)
+			return &v.Node, err
+		},
+		func(n *fleet.Node) (control.Plan, error) { return control.Closed(n, c.Connection), nil })
+	return err
+}
+
 // renewal is a new token for a node of whose own half the life is over, else
 // empty. A node that gets none has the other half to ask again.
 func (w *World) renewal(c control.Caller) string {

@@ -72,7 +72,11 @@ func (g *gateway) disconnect(c *conn) {
 		return
 	}
 	g.forget(c)
-	if c.caller.Node != "" || g.t.fault(g.t.weather.lost, "$disconnect is lost", c.id) {
+	if g.t.fault(g.t.weather.lost, "$disconnect is lost", c.id) {
+		return
+	}
+	if c.caller.Node != "" {
+		g.t.call("closed", string(c.caller.Node), 10*time.Second, func(ctx context.Context, w *step.World) error { return w.Closed(ctx, c.caller) }, nil)
 		return
 	}
 	g.t.call("disconnected", string(c.caller.Key), 10*time.Second, func(ctx context.Context, w *step.World) error { return w.Disconnected(ctx, c.caller) }, nil)

@@ -51,7 +51,7 @@ func (w *watch) openings(c sim.Contents) {
 	for key, b := range c.Blocks {
 		v := fleet.View{Node: c.Nodes[b.Node], Beat: c.Beats[b.Node]}
 		r := c.Rooms[b.Room]
-		has := b.Free() > 0 && v.Node.Generation == b.Generation && v.Takes(w.t.now()) && !slices.Contains(r.Shunned(w.t.now()), b.Node)
+		has := b.Free() > 0 && v.Node.Generation == b.Generation && v.Opens(w.t.now()) && !slices.Contains(r.Shunned(w.t.now()), b.Node)
 		_, had := w.open[key]
 		switch {
 		case has && !had:

@@ -2,6 +2,7 @@ package trial
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
@@ -152,7 +153,19 @@ const (
 	doubtsWithin = 15 * time.Minute
 	// movesWithin is how long a move may take, a launch for it included.
 	movesWithin = 2 * time.Minute
+	// repairsWithin is how long a node's inventory may take to put right what is left
+	// of a move.
+	repairsWithin = control.SettleAfter + listEvery + 30*time.Second
 )
+
+// moving reports whether somebody changes its home, or did a while ago, so that its
+// old seat may not have been given back: one in another block of the same node is by
+// the next inventory.
+func (t *trial) moving() bool {
+	return slices.ContainsFunc(t.people, func(p *person) bool {
+		return p.kept != nil || p.phase == joined && t.clock.now-p.entered < int64(repairsWithin)
+	})
+}
 
 // settle ends the faults. Whoever wants in must get in, then everybody leaves,
 // and everything must be given back.
@@ -177,6 +190,11 @@ func (t *trial) settle() {
 	}
 	t.set.Thrift = control.ThriftOff // whoever is moved for it has time to arrive
 	t.pass(movesWithin)
+	for range 12 { // a drain may have moved somebody a moment ago
+		if t.moving() {
+			t.pass(repairsWithin / 6)
+		}
+	}
 	t.watch.settled()
 	t.set.SpareSeats = 0
 	for _, p := range t.people {

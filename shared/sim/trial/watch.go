@@ -117,7 +117,7 @@ func (w *watch) books(c sim.Contents) {
 // room notes since when a node has had room.
 func (w *watch) room(n fleet.Node, b fleet.Beat) {
 	_, had := w.free[n.ID]
-	has := n.State == fleet.Ready && fleet.View{Node: n, Beat: b}.Alive(w.t.now()) && w.t.set.Need(w.t.set.Profile, room.Publisher).Fits(n.Available)
+	has := n.State == fleet.Ready && fleet.View{Node: n, Beat: b}.Opens(w.t.now()) && w.t.set.Need(w.t.set.Profile, room.Publisher).Fits(n.Available)
 	switch {
 	case has && !had:
 		w.free[n.ID] = w.t.now()
@@ -141,7 +141,7 @@ func (w *watch) served(began time.Time) {
 			}
 			for id, since := range w.free {
 				v := fleet.View{Node: c.Nodes[id], Beat: c.Beats[id]}
-				if since.Before(began.Add(-control.IndexLags)) && v.Takes(w.t.now()) && !slices.Contains(wait.Avoid, id) {
+				if since.Before(began.Add(-control.IndexLags)) && v.Opens(w.t.now()) && !slices.Contains(wait.Avoid, id) {
 					w.t.fail("%s waits for %s since %s, and %s has had room since %s", wait.Key, wait.Room, wait.Since, id, since)
 				}
 			}

@@ -327,9 +327,14 @@ func (s *suite) nodes() {
 	s.conflicts("socket of another generation", control.SetConnection{Node: n.ID, Generation: 2, Slot: 1, Connection: "x"})
 	s.does("socket", control.SetConnection{Node: n.ID, Generation: 1, Slot: 1, Connection: "c1"})
 	s.does("socket replaced", control.SetConnection{Node: n.ID, Generation: 1, Slot: 0, Connection: "c9"})
+	s.conflicts("end of a socket that was replaced", control.ClearConnection{Node: n.ID, Generation: 1, Slot: 0, Connection: "c0"})
+	s.conflicts("end of a socket of another generation", control.ClearConnection{Node: n.ID, Generation: 2, Slot: 2, Connection: "c2="})
+	s.conflicts("end of a socket that is not there", control.ClearConnection{Node: n.ID, Generation: 1, Slot: 3, Connection: "c3"})
+	s.conflicts("end of a socket of no node", control.ClearConnection{Node: "n-none", Generation: 1, Slot: 0, Connection: "c0"})
+	s.does("end of a socket", control.ClearConnection{Node: n.ID, Generation: 1, Slot: 2, Connection: "c2="})
 	s.does("instance", control.SetInstance{Node: n.ID, Instance: "i-2"})
 	got = s.get(key).Nodes[0].Node
-	s.same("sockets", map[int]string{0: "c9", 1: "c1", 2: "c2="}, got.Connections)
+	s.same("sockets", map[int]string{0: "c9", 1: "c1"}, got.Connections)
 	s.same("instance", "i-2", got.Instance)
 
 	reborn := got
