@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"net/netip"
 	"syscall"
 	"unsafe"
 
@@ -175,9 +176,11 @@ func (w *Writer) write(runs []Run) (sent int) {
 
 func unable(errno syscall.Errno) bool { return errno == unix.EIO || errno == unix.EOPNOTSUPP }
 
-// send makes one system call; it never asks to wait.
+// send makes one system call, which never waits: so the runtime need not know of it.
+// If it did, its monitor would look after this goroutine every 20 µs, for a tenth of
+// what sending costs.
 func (w *Writer) send(fd uintptr) {
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&w.messages[w.from])), uintptr(w.to-w.from), unix.MSG_DONTWAIT, 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&w.messages[w.from])), uintptr(w.to-w.from), unix.MSG_DONTWAIT, 0, 0)
 	w.done, w.errno = int(n), errno
 	if errno != 0 {
 		w.done = 0
@@ -204,24 +207,28 @@ func (w *Writer) prepare(i int, r Run) {
 	h := &w.messages[i].header
 	w.vectors[i].Base = &r.Data[0]
 	w.vectors[i].SetLen(len(r.Data))
-	ip := r.To.Addr().Unmap()
-	var port [2]byte
-	binary.BigEndian.PutUint16(port[:], r.To.Port())
-	if w.six {
-		name := &w.names[i]
-		name.Family, name.Addr = unix.AF_INET6, ip.As16()
-		name.Port = *(*uint16)(unsafe.Pointer(&port))
-		h.Namelen = unix.SizeofSockaddrInet6
-	} else {
-		name := (*unix.RawSockaddrInet4)(unsafe.Pointer(&w.names[i]))
-		name.Family, name.Addr = unix.AF_INET, ip.As4()
-		name.Port = *(*uint16)(unsafe.Pointer(&port))
-		h.Namelen = unix.SizeofSockaddrInet4
-	}
+	h.Namelen = putAddress(&w.names[i], w.six, r.To)
 	h.Control, h.Controllen = nil, 0
 	if len(r.Data) > r.Size {
 		w.controls[i].size = uint16(r.Size)
 		h.Control = (*byte)(unsafe.Pointer(&w.controls[i]))
 		h.SetControllen(unix.CmsgSpace(2))
 	}
+}
+
+// putAddress writes struct sockaddr_in6, or sockaddr_in in its place, and returns its
+// length.
+func putAddress(name *unix.RawSockaddrInet6, six bool, to netip.AddrPort) uint32 {
+	ip := to.Addr().Unmap()
+	var port [2]byte
+	binary.BigEndian.PutUint16(port[:], to.Port())
+	if six {
+		name.Family, name.Addr = unix.AF_INET6, ip.As16()
+		name.Port = *(*uint16)(unsafe.Pointer(&port))
+		return unix.SizeofSockaddrInet6
+	}
+	four := (*unix.RawSockaddrInet4)(unsafe.Pointer(name))
+	four.Family, four.Addr = unix.AF_INET, ip.As4()
+	four.Port = *(*uint16)(unsafe.Pointer(&port))
+	return unix.SizeofSockaddrInet4
 }

@@ -4,9 +4,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,22 +60,23 @@ func (c *Conn) LocalAddr() net.Addr { return c.local }
 
 // WriteToUDPAddrPort sends one datagram.
 func (c *Conn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	var failed error
+	if len(b) == 0 {
+		return 0, nil
+	}
+	var name unix.RawSockaddrInet6
+	size := putAddress(&name, c.six(), to)
+	var errno syscall.Errno
 	err := c.raw.Control(func(fd uintptr) {
-		ip := to.Addr().Unmap()
-		var at unix.Sockaddr
-		if c.six() {
-			at = &unix.SockaddrInet6{Port: int(to.Port()), Addr: ip.As16()}
-		} else {
-			at = &unix.SockaddrInet4{Port: int(to.Port()), Addr: ip.As4()}
-		}
-		failed = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT, at)
+		_, _, errno = unix.RawSyscall6(unix.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)),
+			unix.MSG_DONTWAIT, uintptr(unsafe.Pointer(&name)), uintptr(size))
 	})
+	runtime.KeepAlive(&name)
+	runtime.KeepAlive(b)
 	switch {
 	case err != nil:
 		return 0, net.ErrClosed
-	case failed != nil:
-		return 0, os.NewSyscallError("sendto", failed)
+	case errno != 0:
+		return 0, os.NewSyscallError("sendto", errno)
 	}
 	return len(b), nil
 }

@@ -125,7 +125,7 @@ func (r *Reader) arm(until time.Time) {
 	_ = r.many.arrivals.SetReadDeadline(until) // fails only when closed, which reading tells
 }
 
-// receive makes one system call; it never asks to wait.
+// receive makes one system call, which never waits (see Writer.send).
 func (r *Reader) receive(fd uintptr) {
 	m := &r.many
 	for i := range m.messages {
@@ -137,7 +137,7 @@ func (r *Reader) receive(fd uintptr) {
 		h.Name = (*byte)(unsafe.Pointer(&m.names[i]))
 		h.Namelen = unix.SizeofSockaddrInet6
 	}
-	n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&m.messages[0])), uintptr(len(m.messages)), unix.MSG_DONTWAIT, 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&m.messages[0])), uintptr(len(m.messages)), unix.MSG_DONTWAIT, 0, 0)
 	if m.got = int(n); errno != 0 { // EAGAIN, mostly
 		m.got = 0
 	}

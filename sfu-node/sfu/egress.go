@@ -159,7 +159,10 @@ func (e *egress) add(bound *binding, plan []planned, b *batch) {
 		b.sfu.count.dropped[DropUnconnected].Add(int64(len(plan)))
 		return
 	}
-	stream, now := e.sealer.Stream(bound.ssrc), b.sfu.now()
+	if bound.sealing == nil {
+		bound.sealing = e.sealer.Stream(bound.ssrc)
+	}
+	stream, now := bound.sealing, b.sfu.now()
 	e.left = now
 	for len(plan) > 0 {
 		n, size := equals(plan)

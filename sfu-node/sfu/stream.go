@@ -14,6 +14,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"github.com/spillway-sfu/spillway/sfu-node/layer"
+	"github.com/spillway-sfu/spillway/sfu-node/seal"
 )
 
 // sink takes the packets of a receive stream unsealed, where there is no network.
@@ -69,6 +70,8 @@ type binding struct {
 	// dependency is the id of AV1's dependency descriptor; 0 is not agreed on.
 	dependency uint8
 	sink       sink // nil where there is a network
+	// sealing is the sealer's stream of ssrc; the egress's lock guards it.
+	sealing *seal.Stream
 }
 
 var _ webrtc.TrackLocal = (*stream)(nil)
