@@ -150,8 +150,9 @@ func (b *batch) reserve(n int) {
 	}
 }
 
-// add seals planned packets of one stream into the batch, as few runs as may be.
-func (e *egress) add(bound *binding, plan []planned, b *batch) {
+// add seals planned packets of one stream into the batch, as few runs as may be; more
+// says that something for the same receiver may follow at once.
+func (e *egress) add(bound *binding, plan []planned, b *batch, more bool) {
 	b.reserve(len(plan))
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -167,15 +168,24 @@ func (e *egress) add(bound *binding, plan []planned, b *batch) {
 	for len(plan) > 0 {
 		n, size := equals(plan)
 		start, whole := b.used, bound.header()+size+e.sealer.Overhead()
+		run := b.goesOn(e.to, whole, n)
+		if run != nil {
+			start, size, whole = start-len(run.Data), size+run.Size-whole, run.Size
+		}
+		first := b.used
 		for i := range plan[:n] {
 			q := &plan[i]
 			pad := 0
-			if i < n-1 {
-				pad = size - q.size()
+			if short := size - q.size(); i < n-1 || more && short <= maxPadding {
+				pad = short
 			}
 			e.seal(bound, q, pad, stream, b, now)
 		}
-		if b.used > start {
+		switch {
+		case b.used == first:
+		case run != nil:
+			run.Data = b.buf[start:b.used]
+		default:
 			b.runs = append(b.runs, burst.Run{To: e.to, Data: b.buf[start:b.used], Size: whole})
 		}
 		plan = plan[n:]

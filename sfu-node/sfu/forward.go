@@ -39,8 +39,9 @@ type uplink struct {
 	svc        *svc // that it is part of; nil for a stream of its own
 	height     int  // in pixels, where key frames do not say it of this layer
 
-	in    sync.Locker   // its intake's
+	in    *sync.Mutex   // its intake's
 	waits bool          // its reader knows that something is held
+	ready bool          // and that it is complete
 	until time.Duration // for how long
 	last  time.Duration // when the last packet came
 	alone int           // waits in a row for the rest of a frame in which nothing came
@@ -179,19 +180,23 @@ func (u *uplink) flushTo(b *batch) {
 	if len(u.held) == 0 {
 		return
 	}
+	for _, s := range u.publish() {
+		s.forward(u.feed(), u.held, b, false)
+	}
+	u.held = u.held[:0]
+}
+
+// publish does with what is held all that is done once for all receivers here. It
+// returns their streams.
+func (u *uplink) publish() []*stream {
 	if outs := u.feed().outs(); len(outs) > 0 {
 		u.room.sfu.sendOn(outs, u.held)
 	}
 	streams := u.pub.all()
-	if len(streams) > 0 {
-		if u.pub.video() {
-			u.feed().history.keep(u.held)
-		}
-		for _, s := range streams {
-			s.forward(u.feed(), u.held, b)
-		}
+	if len(streams) > 0 && u.pub.video() {
+		u.feed().history.keep(u.held)
 	}
-	u.held = u.held[:0]
+	return streams
 }
 
 // parse takes a packet apart. It reports false when it is not to be forwarded.
@@ -257,8 +262,9 @@ func (u *uplink) listen(p *packet, now time.Duration) {
 }
 
 // forward sends on this stream those of the packets of one layer that it is to
-// have. Padding, which probes a publisher's bandwidth, is left out without a gap.
-func (s *stream) forward(from *feed, packets []*packet, b *batch) {
+// have; more says that another of the same receiver's follows. Padding, which probes
+// a publisher's bandwidth, is left out without a gap.
+func (s *stream) forward(from *feed, packets []*packet, b *batch, more bool) {
 	bound := s.bound.Load()
 	if bound == nil {
 		return
@@ -273,7 +279,7 @@ func (s *stream) forward(from *feed, packets []*packet, b *batch) {
 	case bound.sink != nil:
 		b.toSink(bound, plan)
 	default:
-		s.peer.egress.add(bound, plan, b)
+		s.peer.egress.add(bound, plan, b, more)
 	}
 }
 

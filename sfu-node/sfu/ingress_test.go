@@ -64,9 +64,7 @@ func inward(t testing.TB) (b *bench, frame func()) {
 			}
 			p.onRTP(r, i, buf[:n], now)
 		}
-		r.lock(nil)
-		r.gather(now)
-		r.batch.flush()
+		r.forward(now)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 // is another Peer.
 type Peer struct {
 	sfu      *SFU
+	number   uint32 // of its own here; receivers are served in its order
 	seat     seat
 	person   events.Person
 	profile  events.Profile
@@ -99,7 +100,7 @@ type ending struct {
 
 func newPeer(s *SFU, o events.Offer) *Peer {
 	return &Peer{
-		sfu: s, seat: seat{o.Room, o.Person.Key},
+		sfu: s, number: s.numbered.Add(1), seat: seat{o.Room, o.Person.Key},
 		person: o.Person, profile: o.Profile, session: o.Session, from: o.From, revision: o.Revision,
 		offer: sha256.Sum256([]byte(o.Offer)), media: o.Media,
 		sources: map[string]events.Source{}, pubs: map[events.Source]*publication{},

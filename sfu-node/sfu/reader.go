@@ -28,7 +28,8 @@ type reader struct {
 	datagrams arrivals
 	batch     *batch
 	waiting   []*uplink // those that hold a frame that is not complete
-	locked    *Peer     // whose intake is locked
+	inside    *Peer     // whose intake is locked
+	joint
 }
 
 // gatherFor is how long the first packets of a frame wait for the others. It ends
@@ -60,7 +61,7 @@ func (s *SFU) serve(c *framed.Conn) {
 		return what()
 	}
 	_ = c.Serve(func(n int) time.Time { return borrowed(func() time.Time { return r.take(n) }) })
-	borrowed(func() time.Time { return r.gather(s.now() + gatherFor) })
+	borrowed(func() time.Time { return r.forward(s.now() + gatherFor) })
 }
 
 // take handles n datagrams.
@@ -74,7 +75,14 @@ func (r *reader) take(n int) time.Time {
 			r.sfu.count.drop(DropHanded)
 		}
 	}
+	return r.forward(now)
+}
+
+// forward forwards what is complete, or has waited long enough. It returns when to
+// look again.
+func (r *reader) forward(now time.Duration) time.Time {
 	r.lock(nil)
+	r.forwardReady()
 	until := r.gather(now)
 	r.batch.flush()
 	return until
@@ -102,16 +110,16 @@ func (r *reader) media(i int, b []byte, from netip.AddrPort, now time.Duration) 
 
 // lock locks the intake of p, nobody's when nil, in place of the one before.
 func (r *reader) lock(p *Peer) {
-	if r.locked == p {
+	if r.inside == p {
 		return
 	}
-	if r.locked != nil {
-		r.locked.intake.mu.Unlock()
+	if r.inside != nil {
+		r.inside.intake.mu.Unlock()
 	}
 	if p != nil {
 		p.intake.mu.Lock()
 	}
-	r.locked = p
+	r.inside = p
 }
 
 // spreadAfter is how many waits in vain show that a sender spaces packets out.
@@ -128,13 +136,17 @@ func (u *uplink) spread(now time.Duration) bool {
 	return u.alone >= spreadAfter
 }
 
-// hold forwards what an uplink holds, whose latest packet q arrived at now, or lets
-// it wait for the rest of its frame.
+// hold notes that an uplink, whose latest packet q arrived at now, holds what can go,
+// or lets it wait for the rest of its frame.
 func (r *reader) hold(u *uplink, q *packet, now time.Duration) {
-	if spread := u.spread(now); spread || u.complete(q) {
+	switch spread := u.spread(now); {
+	case len(u.held) == maxHeld:
 		u.flushTo(r.batch)
-	} else {
+	case !spread && !u.complete(q):
 		r.wait(u, now)
+	case !u.ready:
+		u.ready = true
+		r.ready = append(r.ready, u)
 	}
 }
 

@@ -103,6 +103,7 @@ type SFU struct {
 	bursts    []*burst.Socket // for each socket
 	batches   sync.Pool       // of *batch
 	nextBatch atomic.Uint32
+	numbered  atomic.Uint32 // the latest participant
 	links     links
 	web       web
 

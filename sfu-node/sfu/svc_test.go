@@ -59,6 +59,7 @@ func (b *svcBench) arrive(t *testing.T, raw []byte, header int, now time.Duratio
 		t.Fatal("the line is not taken apart")
 	}
 	b.line.svc.take(b.reader, 0, raw, part, now)
+	b.reader.forward(now)
 }
 
 // vp9 is the payload of a whole frame of one spatial layer, two packets long.

@@ -123,9 +123,13 @@ func checkWays(t *testing.T, ways []way) {
 func checkWay(t *testing.T, w *world, name string, network webrtc.NetworkType) {
 	t.Helper()
 	p, _ := w.peer(seat{"room", "key-" + name})
-	p.egress.mu.Lock()
-	at := p.egress.to
-	p.egress.mu.Unlock()
+	var at netip.AddrPort
+	waitFor(t, "a way of "+name+"'s is chosen", func() bool {
+		p.egress.mu.Lock()
+		defer p.egress.mu.Unlock()
+		at = p.egress.to
+		return at.IsValid()
+	})
 	tcp := network == webrtc.NetworkTypeTCP4 || network == webrtc.NetworkTypeTCP6
 	if (w.socket.connection(at) != nil) != tcp || !tcp && at.Addr().Is6() != (network == webrtc.NetworkTypeUDP6) {
 		t.Errorf("%s, who has %v alone, is at %v", name, network, at)
