@@ -133,6 +133,7 @@ func run(ctx context.Context, cfg config) error {
 
 	ended := make(chan struct{})
 	go logCounters(log, media, ended)
+	go giveBack(media, ended)
 	why := control.Run(ctx)
 	close(ended)
 	log.Log(context.Background(), agent.LevelNotice, "node stops", "why", why, "counters", media.Counters())
@@ -161,6 +162,36 @@ func logCounters(log *slog.Logger, media *sfu.SFU, ended <-chan struct{}) {
 			r := media.Report()
 			log.Info("carrying", "people", r.People, "rooms", len(r.Members), "counters", media.Counters())
 		}
+	}
+}
+
+const (
+	// giveBackAfter is how long nobody has come when the memory that a crowd took to
+	// come in goes back to the system: it is some 100 KB for each of them.
+	giveBackAfter = time.Second
+	// Fewer than crowd are worth looking for it every giveBackEvery only.
+	crowd         = 10
+	giveBackEvery = 10 * time.Second
+)
+
+// giveBack gives it back.
+func giveBack(media *sfu.SFU, ended <-chan struct{}) {
+	tick := time.NewTicker(giveBackAfter)
+	defer tick.Stop()
+	var seen, done int64
+	var last time.Time
+	for {
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+		}
+		joins := media.Counters().Joins.Load()
+		if joins == seen && joins != done && (joins-done >= crowd || time.Since(last) >= giveBackEvery) {
+			done, last = joins, time.Now()
+			debug.FreeOSMemory()
+		}
+		seen = joins
 	}
 }
 
