@@ -160,6 +160,7 @@ func (s *SFU) api(p *Peer) (*webrtc.API, error) {
 	var set webrtc.SettingEngine
 	set.LoggerFactory = quiet{}
 	set.SetLite(true)
+	set.SetNet(s.net)
 	set.SetICEUDPMux(s.mux)
 	set.SetICEBindingRequestHandler(p.onCheck)
 	set.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})

@@ -75,7 +75,7 @@ func TestHistoryForgets(t *testing.T) {
 	for i := range uint16(historyLen + 10) {
 		p := &packet{codec: codecVP8, payload: []byte{byte(i >> 8), byte(i)}}
 		p.in.SequenceNumber = i
-		h.keep([]*packet{p})
+		h.keep([]*packet{p}, time.Duration(i)*time.Millisecond)
 	}
 	if _, _, ok := h.copyTo(buf, nil, 9); ok {
 		t.Error("an overwritten packet is still known")

@@ -194,7 +194,7 @@ func (u *uplink) publish() []*stream {
 	}
 	streams := u.pub.all()
 	if len(streams) > 0 && u.pub.video() {
-		u.feed().history.keep(u.held)
+		u.feed().history.keep(u.held, u.room.sfu.now())
 	}
 	return streams
 }

@@ -10,9 +10,12 @@ import (
 )
 
 const (
-	// historyLen is how many packets of a layer can be repeated: half a second of a
-	// large picture, several round trips.
-	historyLen = 256
+	// historyLen is how many packets of a layer can be repeated at most: half a second
+	// of a large picture, several round trips. Where as many packets as are kept, at
+	// first historyFirst, take less than historyFor to come, more are.
+	historyLen   = 256
+	historyFirst = 64
+	historyFor   = 700 * time.Millisecond
 	// sentLen is how many packets of a receive stream can be named in asking. Each
 	// stream of each receiver keeps as many numbers.
 	sentLen = historyLen
@@ -30,10 +33,11 @@ const (
 // may ask for them again.
 type history struct {
 	mu    sync.Mutex
-	slots []kept // nil until something is kept
+	slots []kept // nil until something is kept; a power of two of them
 }
 
 type kept struct {
+	at        time.Duration // when it was kept
 	sequence  uint16
 	timestamp uint32
 	codec     codec
@@ -44,18 +48,37 @@ type kept struct {
 	dependency []byte
 }
 
-// keep copies packets.
-func (h *history) keep(packets []*packet) {
+// slot is where a packet is kept.
+func (h *history) slot(sequence uint16) *kept { return &h.slots[int(sequence)&(len(h.slots)-1)] }
+
+// keep copies packets, which arrived at now.
+func (h *history) keep(packets []*packet, now time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.slots == nil {
-		h.slots = make([]kept, historyLen)
+		h.slots = make([]kept, historyFirst)
 	}
 	for _, p := range packets {
-		k := &h.slots[p.in.SequenceNumber%historyLen]
+		k := h.slot(p.in.SequenceNumber)
+		if len(k.payload) > 0 && now-k.at < historyFor && len(h.slots) < historyLen && k.sequence != p.in.SequenceNumber {
+			h.grow()
+			k = h.slot(p.in.SequenceNumber)
+		}
+		k.at = now
 		k.sequence, k.timestamp, k.codec, k.marker, k.picture = p.in.SequenceNumber, p.in.Timestamp, p.codec, p.in.Marker, p.picture
 		k.payload = append(k.payload[:0], p.payload...)
 		k.dependency = append(k.dependency[:0], p.dependency...)
+	}
+}
+
+// grow doubles how many are kept. The caller holds h.mu.
+func (h *history) grow() {
+	before := h.slots
+	h.slots = make([]kept, 2*len(before))
+	for i := range before {
+		if len(before[i].payload) > 0 {
+			*h.slot(before[i].sequence) = before[i]
+		}
 	}
 }
 
@@ -67,7 +90,7 @@ func (h *history) copyTo(b, d []byte, sequence uint16) (k kept, n int, ok bool) 
 	if h.slots == nil {
 		return k, 0, false
 	}
-	k = h.slots[sequence%historyLen]
+	k = *h.slot(sequence)
 	if k.sequence != sequence || len(k.payload) == 0 {
 		return kept{}, 0, false
 	}

@@ -128,7 +128,7 @@ func (in *intake) declare(mid string, attributes []sdp.Attribute) []sdp.Attribut
 				if in.declared == nil {
 					in.declared = map[uint32]string{}
 				}
-				in.declared[uint32(ssrc)] = mid
+				in.declared[uint32(ssrc)] = strings.Clone(mid) // not all of the offer
 			}
 		case sdp.AttrKeySSRCGroup:
 		default:

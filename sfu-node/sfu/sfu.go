@@ -9,7 +9,8 @@
 // happens at most some times a second for each room.
 //
 // Locks are taken in the order SFU, Room, intake, stream, egress. None but an
-// intake's is held while something is written to a socket.
+// intake's is held while something is written to a socket, and whoever has one
+// intake's only tries to get another's.
 package sfu
 
 import (
@@ -26,6 +27,8 @@ import (
 	"time"
 
 	"github.com/pion/ice/v4"
+	"github.com/pion/transport/v4"
+	"github.com/pion/transport/v4/stdnet"
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/sfu-node/burst"
@@ -96,6 +99,7 @@ type SFU struct {
 	epoch     time.Time
 	identity  identity
 	socket    *socket
+	net       transport.Net // the machine's, which each connection would look for
 	mux       ice.UDPMux
 	further   string // candidates that the stack does not announce by itself
 	count     Counters
@@ -136,14 +140,18 @@ func New(cfg Config) (*SFU, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sfu: make certificate: %w", err)
 	}
+	network, err := stdnet.NewNet()
+	if err != nil {
+		return nil, fmt.Errorf("sfu: look for network interfaces: %w", err)
+	}
 	sock, err := listen(cfg.Addresses, cfg.Port)
 	if err != nil {
 		return nil, fmt.Errorf("sfu: listen for media: %w", err)
 	}
 	s := &SFU{
 		cfg: cfg, log: cfg.Log, epoch: time.Now(),
-		identity: identity,
-		socket:   sock, seed: maphash.MakeSeed(),
+		identity: identity, net: network,
+		socket: sock, seed: maphash.MakeSeed(),
 		rooms: map[string]*Room{}, peers: map[seat]*Peer{},
 	}
 	for _, conn := range sock.conns {
