@@ -220,5 +220,13 @@ func TestNodesInNamespaces(t *testing.T) {
 	}
 	ip(t, "-n", one, "link", "set", "pipe", "up")
 	healed := max(a.gets(10), b.gets(10))
+	known := func(other *apart) func(sight) bool {
+		return func(s sight) bool {
+			m := s.Roster["of "+other.peer.Node]
+			return !m.Unreachable && len(m.Tracks) == 1
+		}
+	}
+	a.until("all is as before", known(b))
+	b.until("all is as before", known(a))
 	t.Logf("noticed after %v, pictures again after %v", noticed.Round(time.Millisecond), healed.Round(time.Millisecond))
 }

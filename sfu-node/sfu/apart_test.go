@@ -51,6 +51,36 @@ func TestCutAndHealedRooms(t *testing.T) {
 	bob.knows(map[string]string{"bob": "node-2"})
 }
 
+// People beyond a cut stay in the roster for fifteen seconds, and not for longer.
+func TestTheUnreachableAreKeptForFifteenSeconds(t *testing.T) {
+	t.Parallel()
+	s := newSpread(t, 2)
+	road := s.road(0, 1)
+	s.join("room", [2]int{0, 1})
+	anna := s.nodes[0].join("anna")
+	s.nodes[1].join("bob")
+	anna.knows(map[string]string{"anna": "node-1", "bob": "node-2"})
+	road.Cut()
+	anna.until("bob is unreachable", func() bool { return anna.people()["bob"].Unreachable })
+	w := s.nodes[0]
+	w.mu.Lock()
+	room := w.rooms["room"]
+	w.mu.Unlock()
+	kept := func(after time.Duration) bool {
+		room.mu.Lock()
+		defer room.mu.Unlock()
+		room.lookAround(room.neighbours["node-2"].lost + after)
+		return room.remotes["bob"] != nil
+	}
+	if !kept(15 * time.Second) {
+		t.Error("bob is forgotten within fifteen seconds")
+	}
+	if kept(15*time.Second + time.Millisecond) {
+		t.Error("bob is kept for longer than fifteen seconds")
+	}
+	anna.knows(map[string]string{"anna": "node-1"})
+}
+
 // A lossy road costs receivers nothing: what is lost is repeated on that pipe.
 func TestALossyPipeIsRepaired(t *testing.T) {
 	t.Parallel()

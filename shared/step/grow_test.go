@@ -30,25 +30,32 @@ func (l *lab) crowds(people int) map[string]events.Answer {
 	var nodes []node
 	for i := range people {
 		p := someone(fmt.Sprintf("p%d", i), "r")
-		if err := l.joins(p); err != nil {
-			l.Fatalf("%d: %v", i, err)
-		}
-		for _, m := range l.inbox(p) {
-			if _, waits := m.(events.Waiting); waits {
-				nodes = append(nodes, l.launches())
-				l.inbox(p)
-				if err := l.joins(p); err != nil {
-					l.Fatal(err)
-				}
-			}
-		}
-		for _, n := range nodes {
-			l.answers(n)
-		}
-		answers[p.caller.Identity] = one[events.Answer](l, l.inbox(p))
-		l.after(time.Second, nodes...)
+		answers[p.caller.Identity] = l.comesIn(p, &nodes)
 	}
 	return answers
+}
+
+// comesIn seats somebody, whatever has to be launched for that.
+func (l *lab) comesIn(p person, nodes *[]node) events.Answer {
+	l.Helper()
+	if err := l.joins(p); err != nil {
+		l.Fatalf("%s: %v", p.caller.Identity, err)
+	}
+	for _, m := range l.inbox(p) {
+		if _, waits := m.(events.Waiting); waits {
+			*nodes = append(*nodes, l.launches())
+			l.inbox(p)
+			if err := l.joins(p); err != nil {
+				l.Fatal(err)
+			}
+		}
+	}
+	for _, n := range *nodes {
+		l.answers(n)
+	}
+	answer := one[events.Answer](l, l.inbox(p))
+	l.after(time.Second, *nodes...)
+	return answer
 }
 
 func (l *lab) room(name room.Name) *room.Room {
@@ -120,6 +127,46 @@ func TestARoomGrowsOntoFurtherNodesAndLeavesThem(t *testing.T) {
 		if !v.Node.Empty() {
 			t.Errorf("%s has %v of %v", v.Node.ID, v.Node.Available, v.Node.Capacity)
 		}
+	}
+}
+
+// Rooms of a few people share a node, and grow by turns beyond it: each goes on onto
+// further nodes, joined to those it has, and nobody is told that a room is full
+// before it has as many people as it may have.
+func TestSmallRoomsSpillOverAndAreNotRefused(t *testing.T) {
+	const rooms, people, seats = 3, 8, 6
+	l := newWideLab(t, seats, 4)
+	l.Settings.Profile.MaxParticipants = people
+	var nodes []node
+	for i := range people {
+		for r := range rooms {
+			l.comesIn(someone(fmt.Sprintf("p%d-%d", r, i), fmt.Sprintf("r%d", r)), &nodes)
+		}
+	}
+	spread := 0
+	for r := range rooms {
+		name := room.Name(fmt.Sprintf("r%d", r))
+		if got := l.seats()[name]; got != people {
+			t.Errorf("%d are in %s", got, name)
+		}
+		on, roots := l.room(name).Nodes, 0
+		for _, n := range on {
+			if n.Feeder == "" {
+				roots++
+			} else if l.room(name).NodeRef(n.Feeder) == nil {
+				t.Errorf("%s: %s is joined to %s, where the room is not", name, n.Node, n.Feeder)
+			}
+		}
+		if roots != 1 {
+			t.Errorf("%s is in %d parts: %+v", name, roots, on)
+		}
+		if len(on) > 1 {
+			spread++
+		}
+		l.refused(l.joins(someone("late-"+string(name), string(name))), events.CodeRoomFull)
+	}
+	if spread == 0 {
+		t.Error("no room is on more than one node")
 	}
 }
 
