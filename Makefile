@@ -13,7 +13,7 @@ FUNCTIONS := authorize participant node fleet rooms
 LAMBDA := CGO_ENABLED=0 go build -tags lambda.norpc -trimpath -ldflags "-s -w"
 GO_FILES = $(shell find . -name '*.go' -not -path './sdk/node_modules/*' -not -path './build/*')
 
-.PHONY: help dev test check bench bench-peers bench-quic faults audience why plan build package synth deploy destroy types clean FORCE
+.PHONY: help dev test check figures bench bench-peers bench-quic faults audience why plan build package synth deploy destroy types clean FORCE
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -43,6 +43,9 @@ sim: ## Run one seeded world with its trace (SEED, STEPS)
 
 sim-long: ## Run ten thousand seeded worlds (SEED is the first, SEEDS how many; ALL=1 goes on after a failure)
 	@go run ./shared/sim/trial/replay -seed $(SEED) -seeds $(SEEDS) -steps $(STEPS) $(if $(ALL),-all)
+
+figures: ## Print what the simulation shows and what joins cost (INTO=docs/simulation.md writes it there)
+	@go run ./bench/figures $(if $(INTO),-into $(INTO))
 
 bench: setup-test build ## Measure joins, cold starts, bad networks and forwarding (nothing else should run)
 	@go run ./bench/join

@@ -65,6 +65,7 @@ var arrows = []struct {
 	{"infra", "events shared/cloud shared/emf infra/settings", "the deployment is made of the names and shapes that the code uses, and of no others"},
 	{"infra/local/...", "events shared/token shared/cloud infra/local/...", "stand-ins for AWS must not share code with what is tested on them, except names of settings and what mints tokens"},
 	{"bench/units", "events shared/...", "what an operation costs is counted on the decisions themselves"},
+	{"bench/figures", "shared/sim/trial", "what the simulation shows is told by itself"},
 	{"bench/fleet", "events shared/...", "how tightly a fleet is packed is measured on the decisions themselves, in simulated time"},
 	{"bench/audience", "bench events shared/room shared/token infra/local/harness sfu-node/lightpeer", "a crowd is measured from outside; how large nodes must be for it is the rooms' own arithmetic"},
 	{"bench/plain", "events", "what Spillway is compared with shares nothing with it but the contract"},
