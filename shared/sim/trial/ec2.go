@@ -17,6 +17,8 @@ type machine struct {
 	ended    int64 // 0 while it runs
 	noticed  int64 // when it was told that it will be taken away, 0 if it was not
 	process  *node
+	// unlisted: EC2 has forgotten it.
+	unlisted bool
 }
 
 // cloud is EC2: a launch and attempt asked for twice is one launch, lists lag
@@ -124,7 +126,7 @@ func (e *cloud) list() []control.Instance {
 	var out []control.Instance
 	for _, m := range e.machines {
 		then := e.t.clock.now - lag
-		if m.launched > then || m.ended != 0 && m.ended < then-int64(time.Hour) {
+		if m.unlisted || m.launched > then || m.ended != 0 && m.ended < then-int64(time.Hour) {
 			continue
 		}
 		out = append(out, control.Instance{ID: m.id, Node: m.node, Gone: m.ended != 0 && m.ended <= then, LaunchedAt: epoch.Add(time.Duration(m.launched))})

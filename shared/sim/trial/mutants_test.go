@@ -95,6 +95,8 @@ var mutants = []mutant{
 	{"a hello after a fence is welcome", []patch{{"control/node.go", "case !s.Node.State.Living():\n\t\treturn refuse(", "case false:\n\t\treturn refuse("}}},
 	{"a transfer forgets the stage", []patch{{"control/transfer.go", "t.seats = min(t.seats, r.StageLeft())", "_ = t.seats"}}},
 	{"instances that nobody knows run on", []patch{{"control/sweep.go", "if i.Gone || known(i.Node) ||", "if true || i.Gone || known(i.Node) ||"}}},
+	{"a node is ended though somebody has come meanwhile", []patch{{"sim/changes.go", "n.State == c.From && (!c.IfEmpty || n.Empty())", "n.State == c.From"}}},
+	{"sweeps do not look at who waits", []patch{{"step/fleet.go", "return errors.Join(failed, w.line(ctx))", "return failed"}}},
 	{"nodes are emptied of nobody", []patch{{"control/consolidate.go", "if len(plan.Commits) == 0 {", "if true {"}}},
 }
 

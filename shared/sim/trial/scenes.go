@@ -42,6 +42,11 @@ var Scenes = []Scene{
 	{"a drain's deadline", 40, drainedInTime},
 	{"a hello after a fence", 40, helloAfterFence},
 	{"an instance that nobody knows", 40, unknownInstance},
+	{"somebody comes to a node that is about to be ended", 40, idleNoMore},
+	{"nobody hears that somebody waits", 40, ringLost},
+	{"no sweep for an hour", 4, anHourWithout},
+	{"three sweeps at once", 40, sweepsAtOnce},
+	{"an instance that EC2 does not know", 40, unlisted},
 	{"seats that come to the stage", 40, seatsToTheStage},
 }
 
