@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// queueBytes is what may wait to be written on a connection: half a second at
+	// QueueBytes is what may wait to be written on a connection: half a second at
 	// 3 Mbit/s. A queue any longer would make pictures late, not whole.
-	queueBytes = 192 << 10
+	QueueBytes = 192 << 10
 	// queueReserve may wait beside it, of what [Conn.Say] says.
 	queueReserve = 32 << 10
 	// writeAtOnce is how much is taken from the queue at a time.
@@ -76,7 +76,7 @@ func (c *Conn) Send(data []byte, size int) (taken int) {
 	defer c.mu.Unlock()
 	for len(data) > 0 {
 		n := min(size, len(data))
-		if !c.push(data[:n], queueBytes) {
+		if !c.push(data[:n], QueueBytes) {
 			break
 		}
 		taken++
@@ -86,6 +86,13 @@ func (c *Conn) Send(data []byte, size int) (taken int) {
 		c.wake.Signal()
 	}
 	return taken
+}
+
+// Waiting is how many bytes wait to be written.
+func (c *Conn) Waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unsent
 }
 
 // Say sends one datagram, for which some room is kept. It is the sign that the
@@ -98,7 +105,7 @@ func (c *Conn) Say(b []byte) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	ok := c.push(b, queueBytes+queueReserve)
+	ok := c.push(b, QueueBytes+queueReserve)
 	if ok {
 		c.wake.Signal()
 	}

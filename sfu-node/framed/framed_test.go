@@ -182,7 +182,7 @@ func TestFullQueue(t *testing.T) {
 	conn.mu.Lock()
 	unsent := conn.unsent
 	conn.mu.Unlock()
-	if unsent > queueBytes || unsent < queueBytes/2 {
+	if unsent > QueueBytes || unsent < QueueBytes/2 {
 		t.Errorf("%d bytes wait", unsent)
 	}
 	said := 0

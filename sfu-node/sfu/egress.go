@@ -369,5 +369,8 @@ func (p *Peer) follow(pair *webrtc.ICECandidatePair) {
 	old := p.egress.to
 	p.egress.to = to
 	p.egress.mu.Unlock()
+	if p.sfu.socket != nil {
+		p.framed.Store(p.sfu.socket.connection(to))
+	}
 	p.sfu.links.move(p, old, to)
 }

@@ -273,6 +273,10 @@ func (s *stream) forward(from *feed, packets []*packet, b *batch, more bool) {
 		b.sfu.count.dropped[DropQuiet].Add(int64(len(packets)))
 		return
 	}
+	if c := s.peer.framed.Load(); c != nil && !bound.audio && !s.keepsUp(c) {
+		b.sfu.count.dropped[DropBacklog].Add(int64(len(packets)))
+		return
+	}
 	plan := s.admitAll(from, packets, bound, b)
 	switch {
 	case len(plan) == 0:
@@ -338,7 +342,7 @@ func (s *stream) admit(p *packet, q *planned) bool {
 	}
 	s.packets++
 	s.octets += uint32(len(q.payload))
-	s.fresh = true
+	s.fresh, s.whole = true, p.in.Marker
 	return true
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/sfu-node/bandwidth"
+	"github.com/spillway-sfu/spillway/sfu-node/framed"
 )
 
 // Peer is one participant's connection. A later session of the same participant
@@ -43,6 +44,7 @@ type Peer struct {
 	video   []*stream
 
 	egress egress
+	framed atomic.Pointer[framed.Conn] // to where egress sends; nil with UDP
 	intake intake
 	paths  paths
 	ssrc   uint32 // of what we say as a receiver

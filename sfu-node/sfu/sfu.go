@@ -346,6 +346,10 @@ func (s *SFU) Close(ctx context.Context, code events.Code) error {
 	peers := make([]*Peer, 0, len(s.peers))
 	for _, p := range s.peers {
 		peers = append(peers, p)
+		if p.before != nil { // would get the seat back
+			peers = append(peers, p.before)
+			p.before = nil
+		}
 	}
 	s.mu.Unlock()
 	for _, p := range peers {

@@ -48,6 +48,8 @@ type stream struct {
 	packets uint32
 	octets  uint32
 	fresh   bool // something was sent since the last report
+	whole   bool // what was sent last ends a frame
+	behind  bool // the receiver does not keep up: nothing until a key frame; see backlog.go
 	rtx     uint16
 	held    hold
 	sent    sent
