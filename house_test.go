@@ -33,6 +33,7 @@ var arrows = []struct {
 	why string
 }{
 	{"events", "", "the contract depends on nothing, so that everything can depend on it"},
+	{"events/goldentest", "", "goldens are text, and whose messages they are is for the tests to know"},
 	{"events/gen", "events", "it writes the contract in another language"},
 	{"shared/room", "", "the words and the arithmetic that all decisions share"},
 	{"shared/fleet", "shared/room shared/price", "a node is made of seats of rooms, and knows of no messages"},

@@ -1,7 +1,6 @@
 package events_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/events/goldentest"
 )
 
 var allBorders = []events.Border{
@@ -57,17 +57,7 @@ func TestEveryMessageHasAGoldenThatComesBackTheSame(t *testing.T) {
 				if got := reflect.TypeOf(decoded); got != reflect.TypeOf(m) {
 					t.Fatalf("decoded as %s", got)
 				}
-				again, err := json.Marshal(decoded)
-				if err != nil {
-					t.Fatal(err)
-				}
-				var compact bytes.Buffer
-				if err := json.Compact(&compact, raw); err != nil {
-					t.Fatal(err)
-				}
-				if compact.String() != string(again) {
-					t.Errorf("golden  %s\nencoded %s", compact.String(), again)
-				}
+				goldentest.Same(t, raw, decoded)
 				var head events.Header
 				if err := json.Unmarshal(raw, &head); err != nil || head.Action != action {
 					t.Errorf("golden's action is %q, %v", head.Action, err)
@@ -97,63 +87,13 @@ func TestGoldensShowEveryField(t *testing.T) {
 	for _, b := range allBorders {
 		for _, m := range events.Messages(b) {
 			typ := reflect.TypeOf(m)
-			var value any
-			if err := json.Unmarshal(golden(t, typ.Name()), &value); err != nil {
-				t.Fatal(err)
-			}
-			for _, missing := range unshown(typ, typ.Name(), value) {
+			for _, missing := range goldentest.Unshown(t, golden(t, typ.Name()), typ) {
 				if !never[missing] {
 					t.Errorf("testdata/%s.json does not show %s", typ.Name(), missing)
 				}
 			}
 		}
 	}
-}
-
-// unshown lists the fields of a type that value, its decoded JSON, nowhere has.
-func unshown(typ reflect.Type, path string, value any) []string {
-	switch typ.Kind() {
-	case reflect.Pointer:
-		return unshown(typ.Elem(), path, value)
-	case reflect.Slice:
-		// A field counts as shown when any element has it.
-		elements, _ := value.([]any)
-		shown := map[string]int{}
-		for _, e := range elements {
-			for _, missing := range unshown(typ.Elem(), path, e) {
-				shown[missing]++
-			}
-		}
-		var missing []string
-		for field, times := range shown {
-			if times == len(elements) {
-				missing = append(missing, field)
-			}
-		}
-		if len(elements) == 0 {
-			missing = append(missing, path+"[]")
-		}
-		return missing
-	case reflect.Struct:
-		object, _ := value.(map[string]any)
-		var missing []string
-		for i := range typ.NumField() {
-			f := typ.Field(i)
-			if f.Anonymous {
-				missing = append(missing, unshown(f.Type, path, value)...)
-				continue
-			}
-			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			at := path + "." + name
-			if inner, ok := object[name]; ok {
-				missing = append(missing, unshown(f.Type, at, inner)...)
-			} else {
-				missing = append(missing, at)
-			}
-		}
-		return missing
-	}
-	return nil
 }
 
 func TestGoldenOffersUnpackToTheSDPBesideThem(t *testing.T) {

@@ -6,6 +6,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -28,7 +29,7 @@ const roomName = "audience"
 type options struct {
 	root                       string
 	viewers, nodes, publishers int
-	joining                    int
+	joining, limit             int
 	measure, ping, back        time.Duration
 	kill                       bool
 }
@@ -40,6 +41,7 @@ func main() {
 	flag.IntVar(&o.nodes, "nodes", 8, "over about how `many` nodes")
 	flag.IntVar(&o.publishers, "publishers", 2, "how `many` are on stage, a small picture each, 10 frames a second")
 	flag.IntVar(&o.joining, "joining", 16, "how `many` join at a time")
+	flag.IntVar(&o.limit, "limit", 0, "how `many` the room takes; a tenth more than come when 0")
 	flag.DurationVar(&o.measure, "measure", 15*time.Second, "how `long` is measured")
 	flag.DurationVar(&o.ping, "ping", 2*time.Second, "how `often` each asks for a sign of life; the SDK does twice a second")
 	flag.DurationVar(&o.back, "back", time.Minute, "how `long` those of a dead node have to come back")
@@ -56,19 +58,26 @@ func main() {
 // ints makes pointers for a wish.
 func ints[N int | int64](n N) *N { return &n }
 
-// profile is the room's: what the light picture needs, and no more.
+// profile is the room's: what the light picture needs, or, of a small audience, so
+// much that its share fills the smallest node there is.
 func (o options) profile() (room.Wish, room.Profile, error) {
+	usual := room.Default().SeatLoad(room.Publisher).Kbps
+	receive := max(100*int64(o.publishers), usual/int64(o.share()+o.publishers))
+	everybody := o.viewers + o.publishers
 	w := room.Wish{
-		MaxParticipants: ints(o.viewers + o.publishers), MaxPublishers: ints(o.publishers), AudioStreams: ints(1), VideoStreams: ints(max(1, o.publishers)),
-		ReceiveKbps: ints(int64(100 * o.publishers)), SendKbps: ints(int64(150)),
+		MaxParticipants: ints(cmp.Or(o.limit, everybody+everybody/10+1)), MaxPublishers: ints(o.publishers), AudioStreams: ints(1), VideoStreams: ints(max(1, o.publishers)),
+		ReceiveKbps: ints(receive), SendKbps: ints(int64(150)),
 	}
 	p, err := w.Profile(room.Default())
 	return w, p, err
 }
 
+// share is how many viewers a node is to have.
+func (o options) share() int { return (o.viewers + o.nodes - 1) / o.nodes }
+
 // seats is how many ordinary seats a node must have for its share of the viewers.
 func (o options) seats(p room.Profile) int {
-	share := p.SeatLoad(room.Viewer).Times((o.viewers + o.nodes - 1) / o.nodes).Plus(p.SeatLoad(room.Publisher).Times(o.publishers))
+	share := p.SeatLoad(room.Viewer).Times(o.share()).Plus(p.SeatLoad(room.Publisher).Times(o.publishers))
 	usual := room.Default().SeatLoad(room.Publisher)
 	return int(max((share.Kbps+usual.Kbps-1)/usual.Kbps, (share.PPS+usual.PPS-1)/usual.PPS))
 }

@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/spillway-sfu/spillway/events/goldentest"
 )
 
 // goldens are the messages of version 1 as nodes of earlier builds write and read
@@ -47,19 +49,9 @@ func TestGoldens(t *testing.T) {
 		if typ.Name() != names[k] {
 			t.Errorf("kind %d is %s, of version 1 it is %s", k, typ.Name(), names[k])
 		}
-		again, err := json.Marshal(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var compact bytes.Buffer
-		if err := json.Compact(&compact, raw); err != nil {
-			t.Fatal(err)
-		}
-		if compact.String() != string(again) {
-			t.Errorf("golden  %s\nencoded %s", compact.String(), again)
-		}
-		if field := empty(reflect.ValueOf(m), typ.Name()); field != "" {
-			t.Errorf("testdata/%s.json does not show %s", typ.Name(), field)
+		goldentest.Same(t, raw, m)
+		for _, missing := range goldentest.Unshown(t, raw, typ) {
+			t.Errorf("testdata/%s.json does not show %s", typ.Name(), missing)
 		}
 		if m.About() != "lounge" {
 			t.Errorf("%s is about %q", typ.Name(), m.About())
@@ -70,29 +62,6 @@ func TestGoldens(t *testing.T) {
 			t.Errorf("%s with a field of a later version: %+v, %v", typ.Name(), same, err)
 		}
 	}
-}
-
-// empty names a field that a value leaves empty, if one does. Of a list the last
-// element counts.
-func empty(v reflect.Value, at string) string {
-	switch v.Kind() {
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if field := empty(v.Field(i), at+"."+v.Type().Field(i).Name); field != "" {
-				return field
-			}
-		}
-	case reflect.Slice:
-		if v.Len() > 0 && v.Type().Elem().Kind() == reflect.Struct {
-			return empty(v.Index(v.Len()-1), at+"[]")
-		}
-		fallthrough
-	default:
-		if v.IsZero() {
-			return at
-		}
-	}
-	return ""
 }
 
 func TestUnreadableFrames(t *testing.T) {
