@@ -14,6 +14,12 @@ type Part struct {
 	Ends uint8
 }
 
+// StructuredVP9 reports whether a VP9 packet may say which spatial layers there are.
+func StructuredVP9(p []byte) bool {
+	const structure = 0x02 // V
+	return len(p) > 0 && p[0]&structure != 0
+}
+
 // Scalability returns how many spatial layers a VP9 key frame says that there are,
 // and their heights in pixels, 0 where they are not told. It returns 0 where the
 // packet p, which d was read from, says nothing of it.

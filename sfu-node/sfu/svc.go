@@ -24,7 +24,11 @@ func (in *intake) scalable(p *Peer, l *line, b []byte, header int) (part layer.P
 	layers, heights := 0, [layer.Count]int{}
 	switch l.section.codecs[b[1]&0x7f] {
 	case codecVP9:
-		d, ok := layer.ParseVP9(withoutPadding(b, header))
+		payload := withoutPadding(b, header)
+		if l.svc == nil && !layer.StructuredVP9(payload) {
+			return part, false // it says nothing of layers
+		}
+		d, ok := layer.ParseVP9(payload)
 		if !ok {
 			return part, l.svc != nil
 		}
