@@ -55,7 +55,7 @@ var arrows = []struct {
 	{"sfu-node/seal", "", "sealing packets knows keys and bytes, and is shared by participants and pipes"},
 	{"sfu-node/burst", "", "writing datagrams knows a socket, and not what is in them"},
 	{"sfu-node/framed", "", "datagrams on a connection are bytes, and not what is in them"},
-	{"sfu-node/pipe", "events sfu-node/seal sfu-node/burst", "a pipe carries what rooms say and send; it knows no room"},
+	{"sfu-node/pipe", "events sfu-node/seal sfu-node/burst sfu-node/layer", "a pipe carries what rooms say and send, in headers as participants get them; it knows no room"},
 	{"sfu-node/layer", "", "packet arithmetic, tested without a packet's world"},
 	{"sfu-node/bandwidth", "", "what a way carries follows from what was sent, what came back, and time"},
 	{"sfu-node/speaker", "", "who speaks follows from audio levels and time alone"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spillway-sfu/spillway/sfu-node/burst"
+	"github.com/spillway-sfu/spillway/sfu-node/layer"
 	"github.com/spillway-sfu/spillway/sfu-node/seal"
 )
 
@@ -213,8 +214,11 @@ func (f *Flow) Send(b *Batch) {
 
 func (f *Flow) send(p *Packet, b *Batch) {
 	at := b.room()
-	header := headerLen + described(len(p.Dependency))
-	if len(p.Payload) > mtu-header || len(p.Dependency) > 255 {
+	header := headerLen
+	if len(p.Dependency) > 0 {
+		header += layer.DescribedLen(len(p.Dependency), false)
+	}
+	if len(p.Payload) > mtu-header || len(p.Dependency) > layer.MaxDependency {
 		return
 	}
 	if !f.begun {
@@ -228,7 +232,9 @@ func (f *Flow) send(p *Packet, b *Batch) {
 	binary.BigEndian.PutUint16(at[2:], sequence)
 	binary.BigEndian.PutUint32(at[4:], p.Timestamp)
 	binary.BigEndian.PutUint32(at[8:], f.number)
-	describe(at, header, p.Dependency)
+	if len(p.Dependency) > 0 {
+		layer.PutDescribed(at, headerLen, DependencyID, p.Dependency, 0, 0)
+	}
 	n := header + copy(at[header:], p.Payload)
 	n, err := f.stream.Seal(at, header, n)
 	if err != nil {
@@ -247,28 +253,6 @@ func (f *Flow) send(p *Packet, b *Batch) {
 	f.link.stats.packetsOut.Add(1)
 	f.link.stats.bytesOut.Add(int64(n))
 	b.add(f, n)
-}
-
-// described is how many bytes a dependency descriptor of so many takes in a header.
-func described(n int) int {
-	if n == 0 {
-		return 0
-	}
-	return 4 + (2+n+3)/4*4
-}
-
-// describe puts a dependency descriptor into a header of so many bytes.
-func describe(at []byte, header int, dependency []byte) {
-	if len(dependency) == 0 {
-		return
-	}
-	at[0] |= 0x10
-	binary.BigEndian.PutUint16(at[headerLen:], 0x1000)
-	binary.BigEndian.PutUint16(at[headerLen+2:], uint16((header-headerLen)/4-1))
-	ext := at[headerLen+4 : header]
-	clear(ext)
-	ext[0], ext[1] = DependencyID, byte(len(dependency))
-	copy(ext[2:], dependency)
 }
 
 // repeat sends the very bytes again that were sealed before, so that no nonce is

@@ -27,6 +27,10 @@ const (
 	// others of its run. The packets of one frame differ by a byte.
 	maxPadding = 24
 
+	// sourceEnd is where a header with one contributing source ends, or its extensions
+	// begin.
+	sourceEnd = 16
+
 	// addressing is what IPv4 and UDP add to what is sent.
 	addressing = 28
 
@@ -220,11 +224,11 @@ func equals(plan []planned) (n, size int) {
 // header is the length of the header of the stream's packets, without dependency
 // descriptors.
 func (b *binding) header() int {
-	const fixed, source, extension = 12, 4, 8
+	const extension = 8
 	if b.transportCC == 0 {
-		return fixed + source
+		return sourceEnd
 	}
-	return fixed + source + extension
+	return sourceEnd + extension
 }
 
 // seal writes one packet behind what the batch holds. One that the sealer refuses
@@ -300,40 +304,18 @@ func (b *binding) described(n int) int {
 	if n == 0 {
 		return 0
 	}
-	added := (2 + n + 3) / 4 * 4
-	if b.transportCC == 0 {
-		added += 4 // there is no other extension
-	}
-	return added
+	return sourceEnd + layer.DescribedLen(n, b.transportCC != 0) - b.header()
 }
 
 // describe adds a dependency descriptor to a header, under the number that its frame
-// has for the receiver. All extensions then have the form in which they may be long
-// (RFC 8285, section 4.3). It returns the header's length.
+// has for the receiver. It returns the header's length.
 func (e *egress) describe(b []byte, header int, bound *binding, dependency []byte, frame uint16) int {
 	if len(dependency) == 0 {
 		return header
 	}
-	const begin = 16 // of the extensions
-	at := begin + 4
-	if bound.transportCC != 0 {
-		b[at], b[at+1] = bound.transportCC, 2
-		binary.BigEndian.PutUint16(b[at+2:], e.sequence)
-		at += 4
-	}
-	b[at], b[at+1] = bound.dependency, byte(len(dependency))
-	at += 2
-	copy(b[at:], dependency)
-	layer.PutFrameNumber(b[at:], frame)
-	at += len(dependency)
-	for at%4 != 0 {
-		b[at] = 0
-		at++
-	}
-	b[0] |= 0x10
-	binary.BigEndian.PutUint16(b[begin:], 0x1000)
-	binary.BigEndian.PutUint16(b[begin+2:], uint16((at-begin)/4-1))
-	return at
+	descriptor, end := layer.PutDescribed(b, sourceEnd, bound.dependency, dependency, bound.transportCC, e.sequence)
+	layer.PutFrameNumber(descriptor, frame)
+	return end
 }
 
 // toSink hands planned packets on as they are, for those who seal nothing.
