@@ -34,6 +34,7 @@ type generator struct {
 type count struct {
 	cpu     time.Duration
 	arrived int64
+	bytes   int64   // of payloads, of those who read them
 	owed    float64 // to all whose packets are counted
 }
 
@@ -105,6 +106,7 @@ func (g *generator) subscribe(ctx context.Context, s server, i int, suite dtls.S
 		who.onPacket = func(_ string, p *rtp.Packet) {
 			if len(p.Payload) > 0 {
 				sub.read.Add(1)
+				sub.bytes.Add(int64(len(p.Payload)))
 			}
 		}
 	}
@@ -141,6 +143,7 @@ func (g *generator) take(pid int) count {
 	c := count{cpu: cpuTime(pid)}
 	for _, s := range g.subscribers[1:] {
 		c.arrived += s.arrived()
+		c.bytes += s.bytes.Load()
 	}
 	for i, p := range g.publishers {
 		for index, f := range g.load.kind.flows(i) {
@@ -234,6 +237,7 @@ type subscriber struct {
 	*peer
 	reads bool
 	read  atomic.Int64
+	bytes atomic.Int64 // of what it reads
 	conn  *net.UDPConn
 	drops uint32 // the socket's counter, which is 32 bits wide
 	total int64

@@ -49,6 +49,26 @@ type result struct {
 	// SFU sends larger layers than those.
 	Loss  float64 `json:"loss"`
 	Delay delay   `json:"added_latency_ms"`
+	// Each is what a subscriber gets. SFUs that send other layers than were asked for
+	// do other work for a packet: this tells how much of it.
+	Each each `json:"each_subscriber"`
+}
+
+// each is what one subscriber gets, a second, and what it asked for.
+type each struct {
+	Packets float64 `json:"packets"`
+	Asked   float64 `json:"asked_packets"`
+	// Kbps is of payloads, where subscribers read them: in a meeting.
+	Kbps float64 `json:"kbps,omitempty"`
+}
+
+// eachBetween is what came between two counts.
+func eachBetween(a, b count, subscribers int, span time.Duration) each {
+	share := float64(subscribers) * span.Seconds()
+	return each{
+		Packets: float64(b.arrived-a.arrived) / share, Asked: (b.owed - a.owed) / share,
+		Kbps: float64(b.bytes-a.bytes) * 8 / 1000 / share,
+	}
 }
 
 type spread struct {
@@ -97,7 +117,7 @@ func main() {
 		starts[sfu] = begin
 	}
 	var results []result
-	fmt.Printf("%-9s %-4s %-12s %26s %8s %7s %15s  %s\n", "SFU", "SRTP", "load", "µs/packet min median max", "KB/sub", "loss", "delay p50 p99", "goal (µs)")
+	fmt.Printf("%-9s %-4s %-14s %26s %8s %7s %15s %14s  %s\n", "SFU", "SRTP", "load", "µs/packet min median max", "KB/sub", "loss", "delay p50 p99", "each/s of", "goal (µs)")
 	for _, row := range strings.Split(*rows, ",") {
 		l, err := parseLoad(row)
 		if err != nil {
@@ -158,8 +178,12 @@ func print(r result) {
 	if r.SFU == "spillway" && r.SRTP == "gcm" {
 		goal = goals[l]
 	}
-	fmt.Printf("%-9s %-4s %-12s %8.2f %8.2f %8.2f %8.0f %6.2f%% %7.2f %7.2f  %s\n", r.SFU, r.SRTP, l,
-		r.CPU.Min, r.CPU.Median, r.CPU.Max, r.Memory, 100*r.Loss, r.Delay.P50, r.Delay.P99, goal)
+	got := fmt.Sprintf("%.0f %.0f", r.Each.Packets, r.Each.Asked)
+	if r.Each.Kbps > 0 {
+		got += fmt.Sprintf(" (%.0f kbps)", r.Each.Kbps)
+	}
+	fmt.Printf("%-9s %-4s %-14s %8.2f %8.2f %8.2f %8.0f %6.2f%% %7.2f %7.2f %14s  %s\n", r.SFU, r.SRTP, l,
+		r.CPU.Min, r.CPU.Median, r.CPU.Max, r.Memory, 100*r.Loss, r.Delay.P50, r.Delay.P99, got, goal)
 }
 
 // pinned says that this process is the one on the load's core.
@@ -242,12 +266,14 @@ func measure(begin func() (server, error), sfu, profile string, l load, windows 
 	first := g.rest(s.pid())
 	time.Sleep(time.Second / 2)
 	before := g.take(s.pid())
+	start, began := before, time.Now()
 	for range windows {
 		time.Sleep(2 * time.Second)
 		now := g.take(s.pid())
 		cpu = append(cpu, (now.cpu-before.cpu).Seconds()*1e6/float64(now.arrived-before.arrived))
 		before = now
 	}
+	r.Each = eachBetween(start, before, l.subscribers-1, time.Since(began))
 	slices.Sort(cpu)
 	r.CPU = spread{cpu[0], cpu[len(cpu)/2], cpu[len(cpu)-1]}
 	last := g.rest(s.pid())
