@@ -18,17 +18,18 @@ const defaultPort = 7882
 
 // config is what a node must know to start.
 type config struct {
-	url       string
-	node      string
-	token     string
-	addresses []netip.Addr
-	port      int
-	pipePort  int
-	tcpPort   int // negative is none
-	level     slog.Level
-	host      string
-	metrics   string // where to serve metrics; empty is nowhere
-	boot      string // what the machine took before, in seconds since its start
+	url        string
+	node       string
+	token      string
+	addresses  []netip.Addr
+	port       int
+	pipePort   int
+	tcpPort    int // negative is none
+	level      slog.Level
+	host       string
+	withoutGCM bool
+	metrics    string // where to serve metrics; empty is nowhere
+	boot       string // what the machine took before, in seconds since its start
 }
 
 // readConfig reads the environment and, if named, a file. Its error names every
@@ -69,6 +70,13 @@ func readConfig(file string, env func(string) string) (config, error) {
 			problems = append(problems, fmt.Errorf("SPILLWAY_METRICS: %w", err))
 		}
 		c.metrics = address
+	}
+	switch s := get("SPILLWAY_SRTP"); s {
+	case "", "gcm":
+	case "cm":
+		c.withoutGCM = true
+	default:
+		problems = append(problems, fmt.Errorf("SPILLWAY_SRTP: %q is not gcm or cm", s))
 	}
 	if s := get("SPILLWAY_LOG"); s != "" {
 		if err := c.level.UnmarshalText([]byte(s)); err != nil {

@@ -38,6 +38,11 @@ func TestReadConfig(t *testing.T) {
 	if got, err := readConfig(file, env()); err != nil || got.port != defaultPort || got.tcpPort != defaultPort {
 		t.Errorf("ports %d and %d, %v", got.port, got.tcpPort, err)
 	}
+	for s, without := range map[string]bool{"": false, "gcm": false, "cm": true} {
+		if got, err := readConfig(file, env("SPILLWAY_SRTP", s)); err != nil || got.withoutGCM != without {
+			t.Errorf("SPILLWAY_SRTP=%s is without GCM: %v, %v", s, got.withoutGCM, err)
+		}
+	}
 	for s, port := range map[string]int{"443": 443, "0": 0, "off": -1} {
 		if got, err := readConfig(file, env("SPILLWAY_TCP_PORT", s)); err != nil || got.tcpPort != port {
 			t.Errorf("SPILLWAY_TCP_PORT=%s is port %d, %v", s, got.tcpPort, err)
@@ -59,6 +64,7 @@ func TestReadConfigRefuses(t *testing.T) {
 		{"bad TCP port", append([]string{"SPILLWAY_TCP_PORT", "on"}, good...), "SPILLWAY_TCP_PORT"},
 		{"bad metrics", append([]string{"SPILLWAY_METRICS", "here"}, good...), "SPILLWAY_METRICS"},
 		{"metrics nowhere", append([]string{"SPILLWAY_METRICS", ":9100"}, good...), "SPILLWAY_METRICS"},
+		{"bad SRTP", append([]string{"SPILLWAY_SRTP", "aes"}, good...), "SPILLWAY_SRTP"},
 		{"bad level", append([]string{"SPILLWAY_LOG", "loud"}, good...), "SPILLWAY_LOG"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -14,6 +14,8 @@
 //	                     of the UDP port, 0 takes any free one, off takes none
 //	SPILLWAY_PIPE_PORT   TCP and UDP port for other nodes; the one after that for media,
 //	                     0 takes any free one
+//	SPILLWAY_SRTP        how media is sealed: gcm (default) prefers AES-GCM and takes AES-CM
+//	                     from who has nothing better; cm takes AES-CM alone
 //	SPILLWAY_HOST        address of the instance metadata service, which tells when
 //	                     the machine will be taken away; unset asks nobody
 //	SPILLWAY_METRICS     where to serve metrics for Prometheus at /metrics: a port, on this
@@ -111,7 +113,7 @@ func run(ctx context.Context, cfg config) error {
 
 	var control *agent.Agent
 	media, err := sfu.New(sfu.Config{
-		Node: cfg.node, Addresses: cfg.addresses, Port: cfg.port, TCP: cfg.tcpPort >= 0, TCPPort: max(cfg.tcpPort, 0), Pipes: true, PipePort: cfg.pipePort, Log: log,
+		Node: cfg.node, Addresses: cfg.addresses, Port: cfg.port, TCP: cfg.tcpPort >= 0, TCPPort: max(cfg.tcpPort, 0), Pipes: true, PipePort: cfg.pipePort, WithoutGCM: cfg.withoutGCM, Log: log,
 		Left:     func(d sfu.Departure) { control.Left(d) },
 		Moderate: func(m events.ModerateFor) { control.Moderate(m) },
 	})

@@ -168,7 +168,11 @@ func (s *SFU) api(p *Peer) (*webrtc.API, error) {
 	set.SetIncludeLoopbackCandidate(slices.ContainsFunc(s.cfg.Addresses, netip.Addr.IsLoopback))
 	set.SetICETimeouts(s.cfg.QuietAfter, max(s.cfg.GoneAfter-s.cfg.QuietAfter, time.Second/10), 2*time.Second)
 	// GCM first: it costs a sixth of AES-CM with HMAC. All browsers take it.
-	set.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
+	profiles := []dtls.SRTPProtectionProfile{dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80}
+	if s.cfg.WithoutGCM {
+		profiles = profiles[2:]
+	}
+	set.SetSRTPProtectionProfiles(profiles...)
 	set.DetachDataChannels() // we read them: see hear
 	agreed := &agreement{done: p.protect}
 	set.SetDTLSServerHelloMessageHook(agreed.hello)

@@ -71,6 +71,9 @@ type Config struct {
 	// system cannot do better.
 	Plain bool
 
+	// WithoutGCM takes media sealed with AES-CM and HMAC alone, at six times the price.
+	WithoutGCM bool
+
 	// ListedViewers is up to how many viewers of a room are listed in its roster;
 	// [events.MaxListedViewers] unless it is set.
 	ListedViewers int
