@@ -18,6 +18,8 @@ type RoomMembers struct {
 	Epoch int64 `json:"epoch,omitempty"`
 	// Described is the revision of the room's metadata that the node knows; 0 is none.
 	Described int64 `json:"described,omitempty"`
+	// Stage are those of Members who may send, where the inventory says so.
+	Stage []string `json:"stage,omitempty"`
 }
 
 // Inventory is everybody a node carries, in parts that each fit a frame. A node
@@ -30,14 +32,17 @@ type Inventory struct {
 	TakenMs int64 `json:"takenMs"`
 	Part    int   `json:"part"`
 	Parts   int   `json:"parts"`
+	// Roles says that the rooms list who is on stage. Nodes of an earlier kind do not.
+	Roles bool `json:"roles,omitempty"`
 	// Rooms holds the participants of this part, by room.
 	Rooms List[RoomMembers] `json:"rooms"`
 }
 
 // MaxInventoryMembers bounds the participants in one part, MaxInventoryNames the
 // bytes of its room names. With keys of 16 bytes a heartbeat then fits
-// [MaxFrame], unless names are full of characters that JSON must escape: a node
-// takes more parts when one comes out too large.
+// [MaxFrame], unless names are full of characters that JSON must escape, or most
+// people are on stage in rooms of their own: a node takes more parts when one comes
+// out too large.
 const (
 	MaxInventoryMembers = 300
 	MaxInventoryNames   = 9 << 10
@@ -154,6 +159,11 @@ func (inv Inventory) validate() error {
 		seen[r.Room] = true
 		members += len(r.Members)
 		names += len(r.Room)
+		for _, key := range r.Stage {
+			if _, member := r.Members[key]; !member {
+				return badField("inventory.rooms", "has %.64q on stage, who is no member", key)
+			}
+		}
 		for key, revision := range r.Members {
 			if err := firstOf(bounded("inventory.rooms.members", key, 1, MaxID), positive("inventory.rooms.members", revision)); err != nil {
 				return err

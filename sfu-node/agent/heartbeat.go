@@ -211,7 +211,7 @@ const maxParts = 500
 func split(r sfu.Report, n int, now time.Time) []events.Inventory {
 	parts := make([]events.Inventory, n)
 	for i := range parts {
-		parts[i] = events.Inventory{TakenMs: now.UnixMilli(), Part: i, Parts: n}
+		parts[i] = events.Inventory{TakenMs: now.UnixMilli(), Part: i, Parts: n, Roles: true}
 	}
 	empty := 0
 	for _, room := range slices.Sorted(maps.Keys(r.Epochs)) {
@@ -228,6 +228,12 @@ func split(r sfu.Report, n int, now time.Time) []events.Inventory {
 				p.Rooms = append(p.Rooms, events.RoomMembers{Room: room, Members: map[string]int64{}, Epoch: r.Epochs[room], Described: r.Described[room]})
 			}
 			p.Rooms[len(p.Rooms)-1].Members[key] = revision
+		}
+		for _, key := range r.Stage[room] {
+			if _, listed := r.Members[room][key]; listed {
+				p := &parts[events.InventoryPart(key, n)]
+				p.Rooms[len(p.Rooms)-1].Stage = append(p.Rooms[len(p.Rooms)-1].Stage, key)
+			}
 		}
 	}
 	return parts

@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,7 +91,15 @@ func TestInventory(t *testing.T) {
 		{"a large one", map[string]map[string]int64{"a": room(2000, events.MaxID), "b": room(2, 8)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			parts := inventory(sfu.Report{Members: c.members, Epochs: epochs}, now)
+			stage, onStage := map[string][]string{}, 0
+			for name, members := range c.members {
+				for key := range members {
+					if key[len(key)-1]%3 > 0 {
+						stage[name] = append(stage[name], key)
+					}
+				}
+			}
+			parts := inventory(sfu.Report{Members: c.members, Epochs: epochs, Stage: stage}, now)
 			seen := map[string]map[string]int64{}
 			for i, p := range parts {
 				h := events.Heartbeat{Header: events.Head(events.ActionHeartbeat), Node: strings.Repeat("n", events.MaxID), Generation: 1 << 52, Seq: 1 << 52, Inventory: &p}
@@ -108,6 +117,12 @@ func TestInventory(t *testing.T) {
 					if seen[r.Room] == nil {
 						seen[r.Room] = map[string]int64{}
 					}
+					onStage += len(r.Stage)
+					for _, key := range r.Stage {
+						if !p.Roles || !slices.Contains(stage[r.Room], key) {
+							t.Errorf("%s is listed as on stage", key)
+						}
+					}
 					for k, v := range r.Members {
 						seen[r.Room][k] = v
 					}
@@ -118,6 +133,12 @@ func TestInventory(t *testing.T) {
 			}
 			if _, listed := seen["passing through"]; !listed {
 				t.Error("a room without people that has an assignment is not listed")
+			}
+			for _, keys := range stage {
+				onStage -= len(keys)
+			}
+			if onStage != 0 {
+				t.Errorf("%d too many are listed as on stage", onStage)
 			}
 			for name, want := range c.members {
 				if len(seen[name]) != len(want) {

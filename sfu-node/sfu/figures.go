@@ -14,6 +14,8 @@ import (
 type Report struct {
 	// Members is everybody: room → participant key → session revision.
 	Members map[string]map[string]int64
+	// Stage are those of them who may send, by room.
+	Stage map[string][]string
 	// Epochs are those of the assignments in force, by room.
 	Epochs map[string]int64
 	// Described are the revisions of the rooms' metadata, of those that have any.
@@ -36,11 +38,11 @@ type Report struct {
 
 // Report takes stock.
 func (s *SFU) Report() Report {
-	epochs, screens := s.web.epochs(), s.screens()
+	epochs, screens, stage := s.web.epochs(), s.screens(), s.stage()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := Report{
-		Epochs: epochs, Screens: screens, Members: map[string]map[string]int64{}, Described: map[string]int64{}, People: len(s.peers),
+		Epochs: epochs, Screens: screens, Members: map[string]map[string]int64{}, Stage: stage, Described: map[string]int64{}, People: len(s.peers),
 		PacketsOut: s.count.PacketsOut.Load(), BytesOut: s.count.BytesOut.Load(),
 		Reported: s.count.Reported.Load(), ReportedLost: s.count.ReportedLost.Load(), Counts: s.count.counts(),
 	}

@@ -1,6 +1,7 @@
 package sfu
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/spillway-sfu/spillway/events"
@@ -75,6 +76,22 @@ func (r *Room) recast(p *Peer, role events.Role) {
 		}
 	}
 	r.poke()
+}
+
+// stage lists those who may send: room → participant keys.
+func (s *SFU) stage() map[string][]string {
+	s.mu.Lock()
+	peers := maps.Clone(s.peers)
+	s.mu.Unlock()
+	out := map[string][]string{}
+	for at, p := range peers {
+		p.room.mu.Lock()
+		if p.person.Role != events.Viewer {
+			out[at.room] = append(out[at.room], at.key)
+		}
+		p.room.mu.Unlock()
+	}
+	return out
 }
 
 // MuteTracks switches off sources of a participant, and tells its SDK, which may

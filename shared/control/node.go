@@ -268,6 +268,49 @@ func settled(b fleet.Block, rev room.Revision, taken time.Time) bool {
 	return taken.Sub(rev.Time()) > SettleAfter
 }
 
+// Miscast returns those of whom an inventory says another role than that of the
+// block in which they sit: they may not have been reached by what told them.
+func Miscast(v fleet.View, blocks []fleet.Block, inv events.Inventory) []Member {
+	if !inv.Roles {
+		return nil
+	}
+	here := map[string]events.RoomMembers{}
+	for _, r := range inv.Rooms {
+		here[r.Room] = r
+	}
+	var out []Member
+	for _, b := range blocks {
+		r, listed := here[string(b.Room)]
+		if !listed || b.Node != v.Node.ID || b.Generation != v.Node.Generation {
+			continue
+		}
+		for _, key := range slices.Sorted(maps.Keys(b.Members)) {
+			rev := b.Members[key]
+			if r.Members[string(key)] == int64(rev) && slices.Contains(r.Stage, string(key)) != b.For(room.Publisher) {
+				out = append(out, Member{Room: b.Room, Block: b.Index, Key: key, Revision: rev})
+			}
+		}
+	}
+	return out
+}
+
+// Recast tells a node again of the role of somebody whom it may have in another one.
+func Recast(s Seating, v fleet.View, m Member) Plan {
+	p := s.Participant
+	if p == nil || p.Revision != m.Revision || p.Block != m.Block || !p.Removed.IsZero() {
+		return Plan{}
+	}
+	role := p.Role
+	if p.Cast == room.Viewer {
+		role = p.Cast // told at once, whenever the seat follows
+	}
+	return Plan{
+		Sends: []Send{{To: Sockets(v.Node, 0), Message: events.Recast{Header: events.Head(events.ActionRole), Generation: int64(v.Node.Generation),
+			Room: string(p.Room), Key: string(p.Key), Revision: int64(p.Revision), Role: events.Role(role)}}},
+		Decision: Decision{Choice: "tell the role again", Why: "the node has another", Inputs: map[string]any{"room": p.Room, "participant": p.Key, "role": role, "node": v.Node.ID}},
+	}
+}
+
 // Missing frees the seat of a member that its node does not have, and forgets
 // the participant if that was its session.
 func Missing(s Seating, m Member, now time.Time) Plan {

@@ -302,3 +302,51 @@ func TestPassesAtTheSameTimeServeEachOnce(t *testing.T) {
 		t.Errorf("%d instances", n)
 	}
 }
+
+// TestALostRoleIsToldAgain: what tells a node of a role is lost, and the next
+// inventory shows it.
+func TestALostRoleIsToldAgain(t *testing.T) {
+	l := newLab(t, 10)
+	ann, eve := someone("ann", "r"), someone("eve", "r")
+	n, a := l.settles(ann)
+	l.join.Role = events.Viewer
+	e := l.admit(eve, n)
+	l.join.Role = ""
+	list := func(roles bool, stage ...string) []events.Recast {
+		l.take(n.connection, events.ToNode)
+		if err := l.beats(n, &events.Inventory{TakenMs: l.Now().UnixMilli(), Parts: 1, Roles: roles, Rooms: []events.RoomMembers{
+			{Room: "r", Members: map[string]int64{"k-ann": a.Revision, "k-eve": e.Revision}, Stage: stage}}}); err != nil {
+			t.Fatal(err)
+		}
+		var told []events.Recast
+		for _, m := range l.take(n.connection, events.ToNode) {
+			if m, ok := m.(events.Recast); ok {
+				told = append(told, m)
+			}
+		}
+		return told
+	}
+	if told := list(true, "k-ann"); len(told) != 0 {
+		t.Errorf("told %+v of what it knows", told)
+	}
+	if _, err := l.Moderate(t.Context(), control.Deed{Kind: events.Promote, Room: "r", Key: "k-eve"}); err != nil {
+		t.Fatal(err)
+	}
+	if told := list(false); len(told) != 0 {
+		t.Errorf("a node that lists no roles is told %+v", told)
+	}
+	told := list(true, "k-ann")
+	if len(told) != 1 || told[0].Key != "k-eve" || told[0].Role != events.Publisher || told[0].Revision != e.Revision || told[0].Generation != n.generation {
+		t.Errorf("told %+v", told)
+	}
+	if told := list(true, "k-ann", "k-eve"); len(told) != 0 {
+		t.Errorf("told %+v again", told)
+	}
+	if _, err := l.Moderate(t.Context(), control.Deed{Kind: events.Demote, Room: "r", Key: "k-ann"}); err != nil {
+		t.Fatal(err)
+	}
+	told = list(true, "k-ann", "k-eve")
+	if len(told) != 1 || told[0].Key != "k-ann" || told[0].Role != events.Viewer {
+		t.Errorf("told %+v", told)
+	}
+}

@@ -140,6 +140,16 @@ func (w *World) reconcile(ctx context.Context, v fleet.View, inv events.Inventor
 			},
 			func(s control.Seating) (control.Plan, error) { return control.Missing(s, m, w.Now()), nil })
 	}
+	for _, m := range control.Miscast(v, on, inv) {
+		if err != nil {
+			break
+		}
+		_, err = run(ctx, w, "role",
+			func(ctx context.Context, _ bool) (control.Seating, error) {
+				return w.seatingOf(ctx, m.Room, m.Key, m.Block)
+			},
+			func(s control.Seating) (control.Plan, error) { return control.Recast(s, v, m), nil })
+	}
 	if err != nil {
 		return err
 	}

@@ -97,6 +97,7 @@ var mutants = []mutant{
 	{"instances that nobody knows run on", []patch{{"control/sweep.go", "if i.Gone || known(i.Node) ||", "if true || i.Gone || known(i.Node) ||"}}},
 	{"a node is ended though somebody has come meanwhile", []patch{{"sim/changes.go", "n.State == c.From && (!c.IfEmpty || n.Empty())", "n.State == c.From"}}},
 	{"sweeps do not look at who waits", []patch{{"step/fleet.go", "return errors.Join(failed, w.line(ctx))", "return failed"}}},
+	{"the roles that a node lists are not compared", []patch{{"control/node.go", "if !inv.Roles {", "if true {"}}},
 	{"nodes are emptied of nobody", []patch{{"control/consolidate.go", "if len(plan.Commits) == 0 {", "if true {"}}},
 }
 

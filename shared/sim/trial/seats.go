@@ -57,7 +57,7 @@ func (n *node) tabs() (tabs []*person) {
 func (n *node) inventory() []events.Inventory {
 	parts := make([]events.Inventory, 2)
 	for i := range parts {
-		parts[i] = events.Inventory{TakenMs: n.t.now().UnixMilli(), Part: i, Parts: len(parts)}
+		parts[i] = events.Inventory{TakenMs: n.t.now().UnixMilli(), Part: i, Parts: len(parts), Roles: true}
 	}
 	for _, at := range n.places() {
 		p := &parts[events.InventoryPart(at.key, len(parts))]
@@ -65,6 +65,9 @@ func (n *node) inventory() []events.Inventory {
 			p.Rooms = append(p.Rooms, events.RoomMembers{Room: at.room, Members: map[string]int64{}})
 		}
 		p.Rooms[len(p.Rooms)-1].Members[at.key] = n.seats[at].revision
+		if n.seats[at].role != events.Viewer {
+			p.Rooms[len(p.Rooms)-1].Stage = append(p.Rooms[len(p.Rooms)-1].Stage, at.key)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.pipes)) {
 		for i := range parts {
