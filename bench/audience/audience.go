@@ -87,13 +87,24 @@ func (a *audience) gather(ctx context.Context, out io.Writer) error {
 	}
 	began := time.Now()
 	turns := make(chan struct{}, a.joining)
-	for i := range a.options.viewers {
+	late := time.After(a.within)
+	tell := time.NewTicker(10 * time.Second)
+	defer tell.Stop()
+	for i := 0; i < a.options.viewers; {
 		select {
 		case turns <- struct{}{}:
+			i++
+		case <-tell.C:
+			fmt.Fprintf(os.Stderr, "%d have asked to join after %.0f s; load average %s\n", i, time.Since(began).Seconds(), loadAverage())
+			continue
+		case <-late:
+			fmt.Fprintf(out, "%d of %d could be asked in within %v\n", i, a.options.viewers, a.within)
+			a.options.viewers = i
+			continue
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := a.watch(fmt.Sprintf("viewer-%d", i), func() { <-turns }); err != nil {
+		if err := a.watch(fmt.Sprintf("viewer-%d", i-1), func() { <-turns }); err != nil {
 			return err
 		}
 	}

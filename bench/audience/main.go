@@ -27,11 +27,11 @@ const roomName = "audience"
 
 // options are the command line.
 type options struct {
-	root                       string
-	viewers, nodes, publishers int
-	joining, limit             int
-	measure, ping, back        time.Duration
-	kill                       bool
+	root                        string
+	viewers, nodes, publishers  int
+	joining, limit              int
+	measure, ping, back, within time.Duration
+	kill                        bool
 }
 
 func main() {
@@ -43,6 +43,7 @@ func main() {
 	flag.IntVar(&o.joining, "joining", 16, "how `many` join at a time")
 	flag.IntVar(&o.limit, "limit", 0, "how `many` the room takes; a tenth more than come when 0")
 	flag.DurationVar(&o.measure, "measure", 15*time.Second, "how `long` is measured")
+	flag.DurationVar(&o.within, "within", 15*time.Minute, "how `long` they have to come in; it goes on with those who have")
 	flag.DurationVar(&o.ping, "ping", 2*time.Second, "how `often` each asks for a sign of life; the SDK does twice a second")
 	flag.DurationVar(&o.back, "back", time.Minute, "how `long` those of a dead node have to come back")
 	flag.BoolVar(&o.kill, "kill", true, "kill a node that feeds others")
