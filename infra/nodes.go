@@ -33,10 +33,7 @@ func (d *stack) addNodes() {
 	vpc := d.addNetwork()
 	group := awsec2.NewCfnSecurityGroup(d.scope, jsii.String("Media"), &awsec2.CfnSecurityGroupProps{
 		GroupDescription: jsii.String("Media of participants, and pipes between nodes"), VpcId: vpc.AttrVpcId(), Tags: d.tagList(),
-		SecurityGroupIngress: []any{
-			ingress("udp", d.settings.MediaPort, "Media over UDP"), ingress("tcp", cloud.TCPPort, "Media over TCP, for networks without UDP")},
-		SecurityGroupEgress: []any{&awsec2.CfnSecurityGroup_EgressProperty{IpProtocol: jsii.String("-1"), CidrIp: jsii.String("0.0.0.0/0"),
-			Description: jsii.String("Participants are anywhere, at any port")}}})
+		SecurityGroupIngress: d.mediaIn(), SecurityGroupEgress: d.mediaOut()})
 	for _, protocol := range []string{"udp", "tcp"} {
 		awsec2.NewCfnSecurityGroupIngress(d.scope, jsii.String("Pipes"+title(protocol)), &awsec2.CfnSecurityGroupIngressProps{
 			GroupId: group.AttrGroupId(), SourceSecurityGroupId: group.AttrGroupId(), IpProtocol: &protocol,
@@ -64,33 +61,6 @@ func (d *stack) addNodes() {
 			InstanceInitiatedShutdownBehavior: jsii.String("terminate"), TagSpecifications: tagged,
 		}})
 	d.template = &template{lt.Ref(), lt.AttrLatestVersionNumber(), role.AttrArn(), group.AttrGroupId()}
-}
-
-func ingress(protocol string, port int, why string) *awsec2.CfnSecurityGroup_IngressProperty {
-	return &awsec2.CfnSecurityGroup_IngressProperty{IpProtocol: &protocol, FromPort: jsii.Number(port), ToPort: jsii.Number(port),
-		CidrIp: jsii.String("0.0.0.0/0"), Description: &why}
-}
-
-// addNetwork makes a VPC with a public subnet in each zone.
-func (d *stack) addNetwork() awsec2.CfnVPC {
-	vpc := awsec2.NewCfnVPC(d.scope, jsii.String("Vpc"), &awsec2.CfnVPCProps{CidrBlock: jsii.String("10.70.0.0/16"),
-		EnableDnsSupport: true, EnableDnsHostnames: true, Tags: d.tagList()})
-	gateway := awsec2.NewCfnInternetGateway(d.scope, jsii.String("Gateway"), &awsec2.CfnInternetGatewayProps{Tags: d.tagList()})
-	attached := awsec2.NewCfnVPCGatewayAttachment(d.scope, jsii.String("GatewayAttachment"), &awsec2.CfnVPCGatewayAttachmentProps{
-		VpcId: vpc.AttrVpcId(), InternetGatewayId: gateway.AttrInternetGatewayId()})
-	routes := awsec2.NewCfnRouteTable(d.scope, jsii.String("Routes"), &awsec2.CfnRouteTableProps{VpcId: vpc.AttrVpcId(), Tags: d.tagList()})
-	out := awsec2.NewCfnRoute(d.scope, jsii.String("Internet"), &awsec2.CfnRouteProps{
-		RouteTableId: routes.AttrRouteTableId(), DestinationCidrBlock: jsii.String("0.0.0.0/0"), GatewayId: gateway.AttrInternetGatewayId()})
-	out.AddResourceDependency(attached, nil)
-	for i := range d.settings.Zones {
-		subnet := awsec2.NewCfnSubnet(d.scope, jsii.String(fmt.Sprintf("Subnet%d", i)), &awsec2.CfnSubnetProps{VpcId: vpc.AttrVpcId(),
-			CidrBlock: jsii.String(fmt.Sprintf("10.70.%d.0/20", 16*i)), MapPublicIpOnLaunch: true, Tags: d.tagList(),
-			AvailabilityZone: awscdk.Fn_Select(jsii.Number(i), awscdk.Fn_GetAzs(nil))})
-		awsec2.NewCfnSubnetRouteTableAssociation(d.scope, jsii.String(fmt.Sprintf("Subnet%dRoutes", i)), &awsec2.CfnSubnetRouteTableAssociationProps{
-			SubnetId: subnet.AttrSubnetId(), RouteTableId: routes.AttrRouteTableId()})
-		d.subnets = append(d.subnets, subnet)
-	}
-	return vpc
 }
 
 // launchEnvironment tells the fleet function how to launch.

@@ -37,6 +37,8 @@ type Settings struct {
 	SpotPercent   int      `json:"spotPercent" doc:"Share of nodes first asked for as spot instances, 0 to 100; what EC2 refuses is asked for on demand. A spot node can be taken away with two minutes' notice"`
 	MediaPort     int      `json:"mediaPort" doc:"UDP port of media on nodes, 1024 to 65535; people whose networks block UDP get media over TCP port 443"`
 
+	IPv6 bool `json:"ipv6" doc:"Give nodes an IPv6 address, too, for people whose networks have nothing else or better; AWS bills nothing for it"`
+
 	Domain         Domain `json:"domain" doc:"Name of your own for the two APIs; without one they have the names that AWS gives them"`
 	AlarmEmail     string `json:"alarmEmail" doc:"Address that alarms are sent to, which must confirm AWS's first message; empty means that alarms only show in CloudWatch"`
 	DeletionPolicy string `json:"deletionPolicy" doc:"What destroy does with the table and the secrets: delete or keep"`
@@ -65,7 +67,7 @@ type Domain struct {
 func Default() Settings {
 	return Settings{
 		Stack: "main", Regions: []string{}, Zones: 3,
-		InstanceTypes: []string{"c7g.large", "c7g.xlarge"}, MaxNodes: 20, NodesPerRoom: 100, BudgetPerHour: 10, IdleMinutes: 5, DrainMinutes: 10, ReplacePeople: 60, Consolidate: "cautious", MediaPort: 7882,
+		InstanceTypes: []string{"c7g.large", "c7g.xlarge"}, MaxNodes: 20, NodesPerRoom: 100, BudgetPerHour: 10, IdleMinutes: 5, DrainMinutes: 10, ReplacePeople: 60, Consolidate: "cautious", MediaPort: 7882, IPv6: true,
 		DeletionPolicy: Delete, Alarms: true, Dashboard: true, Metrics: true, Tracing: true,
 		LogDays: 14, LogLevel: "info", Concurrency: 1000, Connects: 500, Messages: 5000, Tags: map[string]string{},
 	}

@@ -1,5 +1,5 @@
 # From here on the machine is a plain Amazon Linux 2023. In this order: addresses
-# (3 requests to the metadata service), credentials (2), the program (1, signed,
+# (4 requests to the metadata service), credentials (2), the program (1, signed,
 # within the Region), its checksum, the service. Nothing is installed.
 : "${SPILLWAY_ROOT:=}" "${SPILLWAY_METADATA:=http://169.254.169.254}"
 uptime() { cut -d' ' -f1 /proc/uptime; }
@@ -8,6 +8,7 @@ session=$(curl -sSf --retry 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 3
 meta() { curl -sSf --retry 5 -H "X-aws-ec2-metadata-token: $session" "$SPILLWAY_METADATA/latest/$1"; }
 private=$(meta meta-data/local-ipv4)
 public=$(meta meta-data/public-ipv4 || true)
+six=$(meta meta-data/ipv6 || true)
 region=$(meta meta-data/placement/region)
 credentials=$(meta "meta-data/iam/security-credentials/$(meta meta-data/iam/security-credentials/)")
 field() { printf '%s' "$credentials" | tr -d ' \n' | sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
@@ -29,7 +30,7 @@ echo "$sha256  $bin/sfu-node" | sha256sum -c - >/dev/null || {
 chmod 755 "$bin" "$bin/sfu-node"
 verified=$(uptime)
 cat >>"$etc/node.env" <<END
-SPILLWAY_MEDIA_IP=${public:+$public,}$private
+SPILLWAY_MEDIA_IP=${public:+$public,}$private${six:+,$six}
 SPILLWAY_MEDIA_PORT=$port
 SPILLWAY_TCP_PORT=$tcp
 SPILLWAY_LOG=$log

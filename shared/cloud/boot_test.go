@@ -24,7 +24,8 @@ import (
 type machine struct {
 	program  string
 	requests []string
-	unsigned bool // a request to S3 was not signed rightly
+	six      string // its address of IPv6, if it has one
+	unsigned bool   // a request to S3 was not signed rightly
 }
 
 var instanceCredentials = aws.Credentials{AccessKeyID: "AKIAINSTANCE", SecretAccessKey: "se/cr+et", SessionToken: "session+token/=="}
@@ -39,6 +40,7 @@ func (m *machine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
   "SecretAccessKey" : "` + instanceCredentials.SecretAccessKey + `",
   "Token" : "` + instanceCredentials.SessionToken + `"
 }`}
+	answers["ipv6"] = m.six
 	path, meta := strings.CutPrefix(r.URL.Path, "/latest/meta-data/")
 	switch {
 	case r.URL.Path == "/latest/api/token" && r.Method == http.MethodPut && r.Header.Get("X-aws-ec2-metadata-token-ttl-seconds") != "":
@@ -116,6 +118,17 @@ func boot(t *testing.T, m *machine, sum string) (root, called string) {
 	return root, string(made)
 }
 
+func TestUserDataAnnouncesIPv6WhereThereIsAny(t *testing.T) {
+	for six, want := range map[string]string{"": "SPILLWAY_MEDIA_IP=203.0.113.9,10.70.0.9\n", "2001:db8::9": "SPILLWAY_MEDIA_IP=203.0.113.9,10.70.0.9,2001:db8::9\n"} {
+		m := &machine{program: "#!/bin/true\n", six: six}
+		sum := sha256.Sum256([]byte(m.program))
+		root, _ := boot(t, m, hex.EncodeToString(sum[:]))
+		if env, err := os.ReadFile(filepath.Join(root, "etc/spillway/node.env")); err != nil || !strings.Contains(string(env), want) {
+			t.Errorf("with %q the node is not told %s:\n%s (%v)", six, want, env, err)
+		}
+	}
+}
+
 func TestUserDataBootsAPlainImage(t *testing.T) {
 	m := &machine{program: "#!/bin/true\n"}
 	sum := sha256.Sum256([]byte(m.program))
@@ -126,7 +139,7 @@ func TestUserDataBootsAPlainImage(t *testing.T) {
 	if !strings.Contains(called, "start --no-block spillway.service") {
 		t.Errorf("the service is not started: %q", called)
 	}
-	if len(m.requests) != 7 {
+	if len(m.requests) != 8 {
 		t.Errorf("booting made %d requests: %v", len(m.requests), m.requests)
 	}
 	env, err := os.ReadFile(filepath.Join(root, "etc/spillway/node.env"))
