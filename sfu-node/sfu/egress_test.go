@@ -217,11 +217,14 @@ func TestTheWireAllocatesNothing(t *testing.T) {
 	if raced {
 		t.Skip("the race detector makes pools forget at random, so batches are made anew")
 	}
-	for _, profile := range []seal.Profile{seal.AES128GCM, seal.AES128CM} {
+	for _, c := range []struct {
+		profile seal.Profile
+		plain   bool
+	}{{seal.AES128GCM, false}, {seal.AES128GCM, true}, {seal.AES128CM, false}, {seal.AES128CM, true}} {
 		b := newBench(events.Camera)
-		b.onWire(t, false)
+		b.onWire(t, c.plain)
 		for range 10 {
-			s, _ := b.wired(t, loopback(t), profile)
+			s, _ := b.wired(t, loopback(t), c.profile)
 			s.aim(2)
 		}
 		send := sender(b)
@@ -229,7 +232,7 @@ func TestTheWireAllocatesNothing(t *testing.T) {
 			send()
 		}
 		if n := testing.AllocsPerRun(200, send); n > 0 {
-			t.Errorf("%v: %.1f allocations for a frame of 5 packets to 10 receivers", profile, n)
+			t.Errorf("%v, plain=%v: %.1f allocations for a frame of 5 packets to 10 receivers", c.profile, c.plain, n)
 		}
 	}
 }

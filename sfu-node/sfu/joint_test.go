@@ -106,3 +106,45 @@ func TestABusyIntakeIsForwardedApart(t *testing.T) {
 		t.Errorf("%d packets are forwarded in the end", d.packets)
 	}
 }
+
+// Forwarding what several uplinks hold allocates nothing.
+func TestFramesTogetherAllocateNothing(t *testing.T) {
+	var d discard
+	r := &reader{}
+	var ups []*uplink
+	for range 3 {
+		b := newBench(events.Camera)
+		r.sfu, r.batch = b.sfu, b.sfu.newBatch(0)
+		for range 10 {
+			b.receiver(&d, codecVP8).aim(0)
+		}
+		u := b.up[0]
+		u.in = &b.pub.from.(*Peer).intake.mu
+		ups = append(ups, u)
+	}
+	sequence := uint16(0)
+	packet := raw(vp8In, 1, 3000, vp8(1, 0, true, true))
+	packet[1] |= 0x80
+	look := func() {
+		sequence++
+		packet[2], packet[3] = byte(sequence>>8), byte(sequence)
+		for _, u := range ups {
+			q := u.free()
+			q.buf = q.buf[:copy(q.buf[:mtu], packet)]
+			if u.accept(q, q.buf, time.Second) {
+				r.hold(u, q, time.Second)
+			}
+		}
+		r.forwardReady()
+	}
+	for range 2 * historyLen {
+		look()
+	}
+	before := d.packets
+	if n := testing.AllocsPerRun(200, look); n > 0 {
+		t.Errorf("%.1f allocations for three packets to ten receivers each", n)
+	}
+	if n := d.packets - before; n != 201*30 {
+		t.Errorf("%d packets are forwarded", n)
+	}
+}
