@@ -72,6 +72,7 @@ func (r *Reader) serve(take func(n int) time.Time) error {
 				r.until = take(n)
 			}
 			if n == len(r.bufs) {
+				r.load.datagrams += n
 				continue
 			}
 			later := r.load.note(n, now)
