@@ -30,6 +30,7 @@ export function Tile({ participant, source, rect }: TileProps) {
   const isSelf = participant instanceof LocalParticipant;
   const on = publication !== undefined && !publication.isMuted;
   const paused = publication !== undefined && "isPaused" in publication && publication.isPaused;
+  const undecodable = publication !== undefined && "isUndecodable" in publication && publication.isUndecodable;
   const name = isSelf ? "You" : participant.name;
   const classes = [
     "tile", source, isSelf ? "self" : "", on ? "on" : "off", participant.isSpeaking && source === "camera" ? "speaking" : "",
@@ -44,6 +45,7 @@ export function Tile({ participant, source, rect }: TileProps) {
     >
       {source === "camera" && <Avatar identity={participant.identity || "you"} name={isSelf ? participant.name || "You" : name} size={Math.min(rect.width, rect.height)} />}
       <video ref={video} muted playsInline autoPlay aria-label={source === "screen" ? `Screen of ${name}` : `Video of ${name}`} />
+      {undecodable && <p class="note">This browser cannot show this picture</p>}
       <div class="label">
         {source === "screen" && <span class="badge"><ScreenIcon /></span>}
         {source === "camera" && !participant.isMicrophoneEnabled && (

@@ -735,4 +735,6 @@ export interface Stream {
   timestamp: number;
   /** Paused publications have no layer small enough for the receiver's network. */
   paused?: boolean;
+  /** Undecodable publications come in a codec that the receiver did not offer. */
+  undecodable?: boolean;
 }

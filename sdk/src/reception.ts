@@ -29,6 +29,11 @@ const lookEveryMs = 30;
 /** How long a voice must have come over a new peer before it is played: at first a browser makes up what its buffer lacks. */
 const soundMs = 300;
 
+/** Whether both are paused, or cannot be decoded, or not. */
+function isSameState(a: Stream, b: Stream): boolean {
+  return !a.paused === !b.paused && !a.undecodable === !b.undecodable;
+}
+
 /** One connection and what it says of its receive streams. */
 interface Line {
   readonly peer: Peer;
@@ -157,7 +162,7 @@ export class Reception implements RemoteHost {
   /** Whether a newer line gives a publication as well as the older one. What has gone over does not go back. */
   #isReady(line: Line, stream: Stream, key: string): boolean {
     const now = this.#shown.get(key);
-    if (now?.line === line || stream.paused) return true;
+    if (now?.line === line || stream.paused || stream.undecodable) return true;
     if (kindOf(stream.source) === "audio") return this.#heard === line;
     const [latest] = line.peer.receiver(stream.mid)?.getSynchronizationSources() ?? [];
     return latest !== undefined && isReached(latest.rtpTimestamp, stream.timestamp);
@@ -169,13 +174,13 @@ export class Reception implements RemoteHost {
     const same = before?.owned.publication === owned.publication ? before : undefined;
     if (!receiver) return;
     if (same?.line === line && same.stream.mid === stream.mid && isSameRun(same.stream, stream)) {
-      if (same.stream.paused === stream.paused) return;
-      owned.publication.setPaused(stream.paused ?? false);
+      if (isSameState(same.stream, stream)) return;
+      owned.publication.settle(stream);
       return this.#listener.onPaused(owned);
     }
     owned.publication.carry({ receiver, stream, isReady: same !== undefined && same.line !== line && !stream.paused });
     if (!same) this.#listener.onSubscribed(owned);
-    else if (!same.stream.paused !== !stream.paused) this.#listener.onPaused(owned);
+    if (same ? !isSameState(same.stream, stream) : stream.undecodable) this.#listener.onPaused(owned);
   }
 
   /** Looks what has begun to come over the newest peer, and says when all has. */

@@ -124,6 +124,7 @@ export class RemoteTrackPublication extends TrackPublication {
   readonly track: RemoteTrack;
   #subscribed = false;
   #paused = false;
+  #undecodable = false;
 
   /** @internal */
   constructor(host: RemoteHost, identity: string, track: Track) {
@@ -141,16 +142,22 @@ export class RemoteTrackPublication extends TrackPublication {
     return this.#paused;
   }
 
+  /** Whether nothing is sent because it comes in a codec that this browser did not offer to decode. */
+  get isUndecodable(): boolean {
+    return this.#undecodable;
+  }
+
   /** @internal */
   carry(carrier: Carrier | undefined): void {
     this.#subscribed = carrier !== undefined;
-    this.#paused = carrier?.stream.paused ?? false;
+    this.settle(carrier?.stream);
     this.track.carry(carrier);
   }
 
-  /** @internal The same stream, only paused or not. */
-  setPaused(paused: boolean): void {
-    this.#paused = paused;
+  /** @internal What the map says of the stream now. */
+  settle(stream: Stream | undefined): void {
+    this.#paused = stream?.paused ?? false;
+    this.#undecodable = stream?.undecodable ?? false;
   }
 }
 

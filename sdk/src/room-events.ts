@@ -87,8 +87,8 @@ export interface RoomEvents {
   trackMuted: [publication: TrackPublication, participant: Participant];
   /** Somebody, perhaps oneself, switched a track on again. */
   trackUnmuted: [publication: TrackPublication, participant: Participant];
-  /** A video was paused because the network does not carry it, or goes on. */
-  trackStreamStateChanged: [publication: RemoteTrackPublication, state: "active" | "paused", participant: RemoteParticipant];
+  /** A video was paused because the network does not carry it, or comes in a codec that this browser does not decode, or goes on. */
+  trackStreamStateChanged: [publication: RemoteTrackPublication, state: "active" | "paused" | "undecodable", participant: RemoteParticipant];
   /** One's own track is offered to the room. */
   localTrackPublished: [publication: LocalTrackPublication];
   /** One's own track is offered no more. */

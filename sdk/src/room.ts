@@ -71,7 +71,7 @@ export class Room extends Emitter<RoomEvents> {
       onSubscribed: ({ publication, participant }) => this.emit("trackSubscribed", publication.track, publication, participant),
       onUnsubscribed: ({ publication, participant }) => this.emit("trackUnsubscribed", publication.track, publication, participant),
       onPaused: ({ publication, participant }) =>
-        this.emit("trackStreamStateChanged", publication, publication.isPaused ? "paused" : "active", participant),
+        this.emit("trackStreamStateChanged", publication, publication.isUndecodable ? "undecodable" : publication.isPaused ? "paused" : "active", participant),
       onSettled: (peer) => this.#engine.settled(peer),
       onSoundBlocked: (blocked) => this.emit("audioPlaybackStatusChanged", !blocked),
     });

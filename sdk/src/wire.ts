@@ -26,7 +26,7 @@ const member = object<events.Member>({
 });
 
 const stream = object<events.Stream>({
-  mid: string, participant: string, source, csrc: integer, timestamp: integer, paused: optional(flag),
+  mid: string, participant: string, source, csrc: integer, timestamp: integer, paused: optional(flag), undecodable: optional(flag),
 });
 
 const speaker = object<events.Speaker>({ participant: string, level: integer });

@@ -112,15 +112,18 @@ func chooseVideo(p *Peer, video, chosen []*publication) []*publication {
 	if p.only {
 		return chosen
 	}
-	for _, pub := range video {
-		if len(chosen) >= most {
-			break
-		}
-		if pub.identity == p.person.Identity {
-			continue
-		}
-		if _, asked := p.want[view{pub.identity, pub.source}]; !asked {
-			chosen = append(chosen, pub)
+	// Those that cannot be decoded come last: nothing is sent of them.
+	for _, foreign := range []bool{false, true} {
+		for _, pub := range video {
+			if len(chosen) >= most {
+				return chosen
+			}
+			if pub.identity == p.person.Identity || p.video[0].foreign(pub) != foreign {
+				continue
+			}
+			if _, asked := p.want[view{pub.identity, pub.source}]; !asked {
+				chosen = append(chosen, pub)
+			}
 		}
 	}
 	return chosen
@@ -181,8 +184,9 @@ func (r *Room) sendStreams(p *Peer) {
 			}
 			m.Streams = append(m.Streams, events.Stream{
 				Mid: s.mid, Participant: s.carries.identity, Source: s.carries.source,
-				CSRC: s.carries.csrc, Timestamp: s.first, Paused: s.paused,
+				CSRC: s.carries.csrc, Timestamp: s.first, Paused: s.paused, Undecodable: s.foreign(s.carries),
 			})
+			s.undecodable = s.foreign(s.carries)
 		}
 	}
 	raw := encode(m)
@@ -210,6 +214,7 @@ func (r *Room) aimAll(now time.Duration) {
 
 // aimPeer reports whether a stream was paused or is no longer.
 func (r *Room) aimPeer(p *Peer, now time.Duration) bool {
+	changed := false
 	r.demands = r.demands[:0]
 	streams := make([]*stream, 0, len(p.order))
 	for _, pub := range r.byPriority(p) {
@@ -218,6 +223,13 @@ func (r *Room) aimPeer(p *Peer, now time.Duration) bool {
 			continue
 		}
 		s := p.video[i]
+		if foreign := s.foreign(pub); foreign || s.undecodable {
+			changed = changed || foreign != s.undecodable
+			if foreign {
+				s.aim(layer.None)
+				continue
+			}
+		}
 		streams = append(streams, s)
 		r.demands = append(r.demands, layer.Demand{
 			Height: wantedHeight(p, pub), Current: s.aimed(), Flows: expected(pub),
@@ -225,7 +237,6 @@ func (r *Room) aimPeer(p *Peer, now time.Duration) bool {
 		})
 	}
 	budget := p.budget(now)
-	changed := false
 	chosen := layer.Allocate(budget, r.demands)
 	p.breakSilence(r.demands, chosen, now)
 	p.say(budget, r.demands, chosen, now)
@@ -264,4 +275,11 @@ func wantedHeight(p *Peer, pub *publication) int {
 		return unaskedScreen
 	}
 	return unaskedCamera
+}
+
+// foreign reports whether a publication comes in a codec that the receiver of the
+// stream did not offer. Before anything has come, it does not.
+func (s *stream) foreign(pub *publication) bool {
+	bound, c := s.bound.Load(), codec(pub.codec.Load())
+	return bound != nil && pub.video() && c != codecNone && c < codecs && bound.pts[c] == 0
 }

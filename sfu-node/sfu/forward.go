@@ -247,6 +247,9 @@ func (u *uplink) parse(p *packet, raw []byte, now time.Duration) bool {
 	default:
 		p.key = layer.KeyFrame(p.codec.name(), p.payload)
 	}
+	if c := uint32(p.codec); u.pub.codec.Load() != c {
+		u.pub.codec.Store(c)
+	}
 	return ok
 }
 

@@ -25,6 +25,8 @@ type publication struct {
 	barred atomic.Bool
 	listed atomic.Bool
 	muted  atomic.Bool
+	// codec is that of its last packet.
+	codec atomic.Uint32
 	// receivers are the streams that carry this publication. The slice is
 	// replaced as a whole, under Room.mu, and read without a lock.
 	receivers atomic.Pointer[[]*stream]

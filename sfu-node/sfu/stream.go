@@ -38,6 +38,8 @@ type stream struct {
 	carries *publication
 	first   uint32 // the RTP timestamp from which on it is carried
 	paused  bool
+	// undecodable says that what it carries is told to be so.
+	undecodable bool
 
 	mu      sync.Mutex
 	pub     *publication // as carries, for the packet path
