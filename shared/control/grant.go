@@ -218,7 +218,8 @@ func (s Seating) noFeeder() error {
 // balance brings the pipes between a room's nodes in step with its blocks, and
 // returns the room and what that and the given loads of blocks (negative: given
 // back) change on the nodes. The node that gets a block, if any, is claimed from
-// whatever the balance: it must be one that takes people. A life of a node that is over gets and gives
+// whatever the balance: it must be one that takes people. A node that is given up has
+// no pipes, though the room has blocks there. A life of a node that is over gets and gives
 // nothing. Without pipes the nodes are not joined to each other.
 func (s Seating) balance(was, next room.Room, loads map[room.NodeID]room.Load, to room.NodeID, pipes bool,
 	now time.Time) (room.Room, []Change) {
@@ -230,7 +231,8 @@ func (s Seating) balance(was, next room.Room, loads map[room.NodeID]room.Load, t
 		}
 		return pipe.Into(v.Node.Available.Minus(loads[id]))
 	}
-	next = next.Settled(spare, now)
+	lost := func(id room.NodeID) bool { v := s.view(id); return v != nil && !v.Node.State.Living() }
+	next = next.SettledWithout(lost, spare, now)
 	lives := map[room.NodeID]room.Generation{}
 	for _, ref := range slices.Concat(was.Nodes, next.Nodes) {
 		lives[ref.Node] = max(lives[ref.Node], ref.Generation)

@@ -109,13 +109,13 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 		return Plan{Terminations: []Termination{{Node: n.ID, Instance: n.Instance, Why: "asked again"}}}
 	case n.State == fleet.Lost && len(s.Blocks) > 0 && now.Sub(s.View.LeaseEnds()) <= fleet.NoShowAfter:
 		d.Choice, d.Why = "keep the seats", "whose node died may come back for them"
-		return Plan{Commits: seal(n, s.Blocks), Decision: d}
+		return Plan{Commits: append(seal(n, s.Blocks), s.part(now)...), Decision: d}
 	case n.State == fleet.Lost:
 		return s.dropBlocks(d, now)
 	case gone:
 		d.Choice, d.Why = "give the node up", "EC2 says its instance is gone"
 		plan := s.move(fleet.LeaseExpired, false, d)
-		plan.Commits = append(plan.Commits, seal(n, s.Blocks)...)
+		plan.Commits = append(append(plan.Commits, seal(n, s.Blocks)...), s.part(now)...)
 		plan.Sends = shutdown(n, events.CodeFenced)
 		return plan
 	case !s.Blind && s.silent(now):
@@ -124,7 +124,7 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 		for i := range plan.Commits { // not if it has been heard of in the meantime
 			plan.Commits[i].Changes = append(plan.Commits[i].Changes, CheckBeat{n.ID, s.View.Beat.Generation, s.View.Beat.Seq})
 		}
-		plan.Commits = append(plan.Commits, seal(n, s.Blocks)...)
+		plan.Commits = append(append(plan.Commits, seal(n, s.Blocks)...), s.part(now)...)
 		plan.Sends = shutdown(n, events.CodeFenced)
 		return plan
 	case s.inhabited(now):
@@ -252,6 +252,25 @@ func (s NodeSweep) drop(blocks []fleet.Block, now time.Time) []Commit {
 		delete(s.Rooms, name)
 	}
 	return append(commits, hints...)
+}
+
+// part takes a node that is given up out of its rooms' trees, though they have
+// blocks there: those that it fed are joined to others at once.
+func (s NodeSweep) part(now time.Time) []Commit {
+	s.View.Node.State = fleet.Lost
+	var commits []Commit
+	for _, name := range slices.Sorted(maps.Keys(s.Rooms)) {
+		r := s.Rooms[name]
+		if r.Pipes(s.View.Node.ID) == 0 || len(commits) >= maxDrops {
+			continue
+		}
+		next := r.Clone()
+		next.Revision++
+		c := One(s.seating(r).without(r, next, map[room.NodeID]room.Load{}, now)...)
+		c.Optional = true
+		commits = append(commits, c)
+	}
+	return commits
 }
 
 // seating is what a return of blocks is decided from.

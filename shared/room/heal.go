@@ -13,6 +13,8 @@ type tree struct {
 	// depth is how many pipes lie between a node and the root of its tree, root
 	// where that is; see measure.
 	depth, root []int
+	// lost are nodes that are there and can have no pipe.
+	lost map[NodeID]bool
 }
 
 func (t *tree) add(n NodeRef, pipes int) {
@@ -31,7 +33,7 @@ func (t *tree) settle(gone []NodeRef) {
 			continue
 		}
 		f, ok := t.at[n.Feeder]
-		if !ok {
+		if !ok || t.lost[n.Feeder] {
 			orphans[n.Feeder] = append(orphans[n.Feeder], i)
 			n.Feeder = ""
 			continue
@@ -51,7 +53,7 @@ func (t *tree) settle(gone []NodeRef) {
 // above returns the nearest node above one that has gone, -1 if that was a root.
 func (t *tree) above(g NodeRef, gone []NodeRef) int {
 	for range gone {
-		if i, ok := t.at[g.Feeder]; ok {
+		if i, ok := t.at[g.Feeder]; ok && !t.lost[g.Feeder] {
 			return i
 		}
 		k := slices.IndexFunc(gone, func(o NodeRef) bool { return o.Node == g.Feeder })

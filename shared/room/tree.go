@@ -74,6 +74,13 @@ func (r Room) Pipes(id NodeID) int {
 // grows if anything changed, also over the end of a room and a later one of the
 // same name.
 func (r Room) Settled(spare Spare, now time.Time) Room {
+	return r.SettledWithout(nil, spare, now)
+}
+
+// SettledWithout is [Room.Settled] where some nodes are lost: they stay in the
+// directory while the room has blocks there, without any pipe, and those that they
+// fed are joined to others.
+func (r Room) SettledWithout(lost func(NodeID) bool, spare Spare, now time.Time) Room {
 	r = r.Clone()
 	before := r.Nodes
 	on := map[NodeID]Generation{}
@@ -85,11 +92,17 @@ func (r Room) Settled(spare Spare, now time.Time) Room {
 		on[b.Node] = max(on[b.Node], b.Generation)
 	}
 	had := pipes(before)
-	t := &tree{at: map[NodeID]int{}}
+	t := &tree{at: map[NodeID]int{}, lost: map[NodeID]bool{}}
 	var gone []NodeRef
 	for _, n := range before {
 		if n.Section == r.Section && (on[n.Node] == 0 || on[n.Node] != n.Generation) {
 			gone = append(gone, n)
+			continue
+		}
+		if lost != nil && lost(n.Node) {
+			gone, t.lost[n.Node] = append(gone, n), true
+			n.Feeder = ""
+			t.add(n, 0)
 			continue
 		}
 		t.add(n, spare(n.Node)+had[n.Node])

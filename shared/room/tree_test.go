@@ -19,7 +19,7 @@ func TestNodesOfARoomAreATree(t *testing.T) {
 		at := time.UnixMilli(1_790_000_000_000)
 		r := room.New("r", "eu-north-1", room.Default(), at)
 		each := rapid.IntRange(2, 12).Draw(t, "pipes a node takes")
-		index := 0
+		index, lost := 0, map[room.NodeID]bool{}
 		t.Repeat(map[string]func(*rapid.T){
 			"grant": func(t *rapid.T) {
 				id := room.NodeID(fmt.Sprintf("n%02d", rapid.IntRange(0, 29).Draw(t, "node")))
@@ -31,10 +31,18 @@ func TestNodesOfARoomAreATree(t *testing.T) {
 					r = r.WithoutBlock(rapid.SampledFrom(r.Blocks).Draw(t, "block").Index)
 				}
 			},
+			"lose": func(t *rapid.T) {
+				lost[room.NodeID(fmt.Sprintf("n%02d", rapid.IntRange(0, 29).Draw(t, "node")))] = true
+			},
 			"": func(t *rapid.T) {
 				before := r
-				r = r.Settled(func(id room.NodeID) int { return each - before.Pipes(id) }, at)
-				tree(t, r, each)
+				r = r.SettledWithout(func(id room.NodeID) bool { return lost[id] }, func(id room.NodeID) int {
+					if lost[id] {
+						return -before.Pipes(id)
+					}
+					return each - before.Pipes(id)
+				}, at)
+				tree(t, r, each, lost)
 				if changed := !slices.Equal(before.Nodes, r.Nodes); changed != (r.Epoch > before.Epoch) {
 					t.Fatalf("changed %v, epoch %d after %d", changed, r.Epoch, before.Epoch)
 				}
@@ -43,7 +51,7 @@ func TestNodesOfARoomAreATree(t *testing.T) {
 	})
 }
 
-func tree(t *rapid.T, r room.Room, each int) {
+func tree(t *rapid.T, r room.Room, each int, lost map[room.NodeID]bool) {
 	on := map[room.NodeID]bool{}
 	for _, b := range r.Blocks {
 		on[b.Node] = true
@@ -54,8 +62,11 @@ func tree(t *rapid.T, r room.Room, each int) {
 			t.Fatalf("%s is twice there, or has no block: %+v", n.Node, r.Nodes)
 		}
 		delete(on, n.Node)
-		if n.Feeder == "" {
+		if n.Feeder == "" && !lost[n.Node] {
 			roots++
+		}
+		if lost[n.Node] && r.Pipes(n.Node) > 0 {
+			t.Fatalf("%s is lost and has pipes: %+v", n.Node, r.Nodes)
 		}
 		if p := r.Pipes(n.Node); p > each || p > room.Fanout+1 || p != len(r.Neighbours(n.Node)) {
 			t.Fatalf("%s has %d pipes and %d neighbours: %+v", n.Node, p, len(r.Neighbours(n.Node)), r.Nodes)

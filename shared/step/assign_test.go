@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
-	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/fleet"
 	"github.com/spillway-sfu/spillway/shared/room"
 )
@@ -158,16 +157,30 @@ func TestTheRootsDeathMovesItsChildrenOnly(t *testing.T) {
 	before := l.room("r")
 	nodes := nodesOf(before)
 	l.assigned(nodes...)
-	for range 3 + control.CutOffAfter/(fleet.HeartbeatEvery*3) {
+	for l.node(nodes[0]).Node.State != fleet.Lost {
+		l.after(fleet.HeartbeatEvery*3, nodes[1:]...)
+		l.sweep()
+	}
+	// As soon as it is given up, those that it fed are joined to others, though its
+	// people may still come back for their seats.
+	if r := l.room("r"); r.NodeRef(nodes[0].id) == nil || r.Pipes(nodes[0].id) != 0 || r.Pipes(nodes[1].id) == 0 {
+		t.Fatalf("given up: %+v", r.Nodes)
+	}
+	l.seats()
+	l.agrees(l.room("r"), l.assigned(nodes[1:]...), nodes[1:]...)
+	epoch := l.room("r").Epoch
+	for range 3 + fleet.NoShowAfter/(fleet.HeartbeatEvery*3) {
 		l.after(fleet.HeartbeatEvery*3, nodes[1:]...)
 		l.sweep()
 	}
 	r := l.room("r")
+	if told := l.assigned(nodes[1:]...); len(told) != 0 || r.NodeRef(nodes[1].id).Since > epoch {
+		t.Errorf("the end of its blocks changed pipes again: %+v", told)
+	}
 	if r.NodeRef(nodes[0].id) != nil || len(r.Nodes) != 5 {
 		t.Fatalf("%+v", r.Nodes)
 	}
 	if moved := r.Moved(*before); moved != 5 {
 		t.Errorf("%d nodes changed their feeder, expected the five that the root fed", moved)
 	}
-	l.agrees(r, l.assigned(nodes[1:]...), nodes[1:]...)
 }
