@@ -125,7 +125,7 @@ func Launch(p Pressure, now time.Time, set Settings) Plan {
 	plan := Plan{Decision: Decision{Inputs: map[string]any{"waiting": len(p.Waits), "nodes": nodes, "hour": spent,
 		"demandRevision": p.Demand.Revision, placement.KeyShortage: question, placement.KeySupply: supply}}}
 	if len(supply.Launch) > 0 {
-		p.launch(&plan, question, supply, now, set)
+		p.launch(&plan, question, supply, fmt.Sprintf("%d wait, %d nodes are coming, %d more are needed", len(p.Waits), len(question.Bins), len(supply.Launch)), now, set)
 	}
 	stay := p.Waits
 	if supply.Unserved > 0 {
@@ -137,7 +137,7 @@ func Launch(p Pressure, now time.Time, set Settings) Plan {
 	return plan
 }
 
-func (p Pressure) launch(plan *Plan, q placement.Shortage, supply placement.Supply, now time.Time, set Settings) {
+func (p Pressure) launch(plan *Plan, q placement.Shortage, supply placement.Supply, why string, now time.Time, set Settings) {
 	demand := p.Demand
 	demand.Region = set.Region
 	demand.Revision++
@@ -150,7 +150,7 @@ func (p Pressure) launch(plan *Plan, q placement.Shortage, supply placement.Supp
 		o := q.Offers[offer]
 		l := fleet.Launch{ID: launchID(set.Region, demand.Revision, i, now), Region: set.Region, Version: set.Version, Zone: zone, Type: o.Type, Capacity: o.Capacity,
 			Hour: o.Hour, BootMs: p.Boots.Estimate(o.Type, set.BootMs), State: fleet.Asked, Attempt: 1, At: now, AskedAt: now,
-			Why: fmt.Sprintf("%d wait, %d nodes are coming, %d more are needed", len(p.Waits), len(q.Bins), len(supply.Launch))}
+			Why: why}
 		changes = append(changes, PutLaunch{Launch: l})
 		plan.Launches = append(plan.Launches, l)
 	}

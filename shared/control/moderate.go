@@ -217,12 +217,12 @@ func (s Seating) putOut(d Deed, now time.Time) (Plan, error) {
 			if b == nil || at.Revision == 0 {
 				continue
 			}
-			// One of two commits may change the room: the other block waits for the
-			// sweep.
-			if at.Revision == p.Revision {
+			switch {
+			case at.Revision == p.Revision:
 				plan.Commits = append(plan.Commits, release(s, *b, p.Key, at.Revision, now)...)
-			} else {
-				plan.Commits = append(plan.Commits, Hint(ReleaseSeat{b.Room, b.Index, p.Key, at.Revision}))
+			case b.Members[p.Key] == at.Revision:
+				// The block, if nobody else sits there, waits for the sweep.
+				plan.Commits = append(plan.Commits, Hint(s.leaveBehind(*b, p.Key, plan.Commits, now)...))
 			}
 			if v := s.node(b.Node); v != nil {
 				plan.Sends = append(plan.Sends, remove(*v, at, events.CodeRemoved))

@@ -110,10 +110,7 @@ func Prewarm(a Ahead, now time.Time, set Settings) Plan {
 	}
 	plan := Plan{Decision: Decision{Inputs: map[string]any{"reservations": len(a.Reservations), "spareSeats": set.SpareSeats,
 		"demandRevision": a.Demand.Revision, placement.KeyShortage: question, placement.KeySupply: supply}}}
-	a.launch(&plan, question, supply, now, set)
-	for i := range plan.Launches {
-		plan.Launches[i].Why = fmt.Sprintf("kept ahead of people: %d nodes", len(plan.Launches))
-	}
+	a.launch(&plan, question, supply, fmt.Sprintf("kept ahead of people: %d nodes", len(supply.Launch)), now, set)
 	plan.Decision.Why = "reserved or spare capacity is not there"
 	return plan
 }

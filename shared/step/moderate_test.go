@@ -341,3 +341,34 @@ func TestADeedOfANodeIsFencedAndAnswered(t *testing.T) {
 		t.Errorf("muted %+v", a)
 	}
 }
+
+// TestWhoIsRemovedInAMoveTakesTheSeatAlong: two of a full hall have two seats each
+// while they move, which is more than the hall takes. One of them is removed: what it
+// had beyond goes with it.
+func TestWhoIsRemovedInAMoveTakesTheSeatAlong(t *testing.T) {
+	l := newHall(t, 10, 4, 4)
+	people := []person{someone("ann", "hall"), someone("bob", "hall"), someone("cas", "hall"), someone("dan", "hall")}
+	n, _ := l.settles(people[0])
+	for _, p := range people[1:] {
+		l.admit(p, n)
+	}
+	l.arrives("n-other")
+	m := node{id: "n-other", connection: "c-n-other", generation: 1}
+	l.drains(n)
+	for _, p := range people[:2] {
+		l.follows(p, p.session+"-2")
+	}
+	l.answers(m)
+	if r := l.room("hall"); r.SeatsLeft != -2 {
+		t.Fatalf("%d seats are left to grant while two move", r.SeatsLeft)
+	}
+	if _, err := l.does(events.RemoveDeed, people[0]); err != nil {
+		t.Fatal(err)
+	}
+	if r := l.room("hall"); r.SeatsLeft != 0 || r.Granted() != 4 {
+		t.Errorf("%d seats are left to grant, %d are granted of 4", r.SeatsLeft, r.Granted())
+	}
+	if got := l.seats()["hall"]; got != 4 { // bob has two
+		t.Errorf("%d seats are taken", got)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/spillway-sfu/spillway/events"
+	"github.com/spillway-sfu/spillway/shared/step"
 )
 
 func TestAReservationIsThereInTimeAndGoesIfNobodyComes(t *testing.T) {
@@ -23,6 +24,15 @@ func TestAReservationIsThereInTimeAndGoesIfNobodyComes(t *testing.T) {
 	living := l.EC2.Living()
 	if len(living) != 3 {
 		t.Fatalf("%d instances for 25 seats, ten on each", len(living))
+	}
+	stored, err := l.World.Store.Find(t.Context(), step.Demand{Region: l.Settings.Region})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, launch := range stored.Launches {
+		if launch.Why != "kept ahead of people: 3 nodes" {
+			t.Errorf("%s is launched because %q", launch.ID, launch.Why)
+		}
 	}
 	var nodes []node
 	for _, id := range living {
