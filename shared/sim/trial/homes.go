@@ -64,7 +64,7 @@ func (h *homes) look(t *trial, c sim.Contents) {
 			p := c.Participants[step.ParticipantKey{Room: key.Room, Key: k}]
 			at := place{string(key.Room), string(k)}
 			switch {
-			case p.Block == b.Index && p.Revision == revision:
+			case p.Revision > 0 && p.Block == b.Index: // by this session, or an earlier one that it has not reached
 			case p.Held.Revision == revision && p.Held.Block == b.Index:
 				doubled[at] = doubled[at] || unheard
 			default:
