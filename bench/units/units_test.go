@@ -18,7 +18,7 @@ func TestAWarmJoinIsWithinItsBudget(t *testing.T) {
 		{name: warmJoin, requests: 4, read: 2, write: 2},
 		{name: "warm join in a larger room", requests: 4, read: 2, write: 2},
 		{name: "join that fills its block", requests: 5, read: 2, write: 3},
-		{name: "left, and others stay", requests: 6, read: 6, write: 2},
+		{name: "left, and others stay", requests: 5, read: 4, write: 2},
 		{name: "heartbeat", requests: 2, read: 1, write: 1},
 	} {
 		r, ok := of[most.name]

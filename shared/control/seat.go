@@ -297,6 +297,13 @@ func (s Seating) leaveBehind(b fleet.Block, key room.Key, earlier []Commit, now 
 	return []Change{ReleaseSeat{b.Room, b.Index, key, b.Members[key]}}
 }
 
+// Stays reports whether a seat that is freed in a block stays there, free: then its
+// node is not touched, and need not be known.
+func (s Seating) Stays(b fleet.Block) bool {
+	r := s.Room
+	return len(b.Members) > 1 && r != nil && r.SeatsLeft >= 0 && (!b.For(room.Publisher) || r.StageLeft() >= 0)
+}
+
 // release frees a member's seat in a block, and gives the block back when it
 // was the last. It returns nothing when the member does not sit there with that
 // revision.
@@ -307,7 +314,7 @@ func release(s Seating, b fleet.Block, key room.Key, revision room.Revision, now
 	if len(b.Members) == 1 {
 		return []Commit{returnBlock(s, b, key, revision, now)}
 	}
-	if r := s.Room; r != nil && r.Ref(b.Index) != nil && (r.SeatsLeft < 0 || b.For(room.Publisher) && r.StageLeft() < 0) {
+	if r := s.Room; r != nil && r.Ref(b.Index) != nil && !s.Stays(b) {
 		// More is granted than the room takes, for those who change their homes: the
 		// seat goes with who leaves it.
 		t, loads := s.convert(*r, b, key), map[room.NodeID]room.Load{}

@@ -14,8 +14,9 @@ import (
 	"github.com/spillway-sfu/spillway/shared/room"
 )
 
-// Candidates is how many nodes a decision looks at: the fullest that fit. After
-// a conflict it looks at [MoreCandidates], so that racers part ways.
+// Candidates is how many nodes a decision looks at: the fullest that fit. Where
+// most of these are being granted on, it looks at [MoreCandidates], so that racers
+// part ways.
 const (
 	Candidates     = 5
 	MoreCandidates = 20

@@ -156,8 +156,8 @@ func (w *World) reconcile(ctx context.Context, v fleet.View, inv events.Inventor
 	return w.reassign(ctx, v, on, inv)
 }
 
-// seatingOf is what freeing a seat needs: participant, room, block and node,
-// read consistently. Block -1 means the participant's own, the
+// seatingOf is what freeing a seat needs: participant, room, block, and node where
+// that gets something back, read consistently. Block -1 means the participant's own, the
 // held one too.
 func (w *World) seatingOf(ctx context.Context, name room.Name, key room.Key, block int) (control.Seating, error) {
 	items, err := w.Store.Get(ctx, true, RoomKey{Room: name}, ParticipantKey{name, key})
@@ -181,6 +181,9 @@ func (w *World) seatingOf(ctx context.Context, name room.Name, key room.Key, blo
 	s.Blocks = items.Blocks
 	keys = keys[:0]
 	for _, b := range s.Blocks {
+		if s.Stays(b) {
+			continue
+		}
 		keys = append(keys, NodeKey{b.Node})
 		if s.Room != nil && len(b.Members) <= 1 { // the block goes, and with it perhaps pipes
 			for _, n := range s.Room.Nodes {
@@ -188,8 +191,10 @@ func (w *World) seatingOf(ctx context.Context, name room.Name, key room.Key, blo
 			}
 		}
 	}
-	items, err = w.Store.Get(ctx, true, keys...)
-	s.Nodes = items.Nodes
+	if len(keys) > 0 {
+		items, err = w.Store.Get(ctx, true, keys...)
+		s.Nodes = items.Nodes
+	}
 	return s, err
 }
 

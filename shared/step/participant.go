@@ -3,6 +3,7 @@ package step
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/spillway-sfu/spillway/events"
 	"github.com/spillway-sfu/spillway/shared/control"
@@ -205,10 +206,16 @@ func (w *World) candidates(ctx context.Context, r *room.Room, role room.Role) ([
 }
 
 // deadHide is how many candidates are asked for where the usual number of them take
-// nobody.
-const deadHide = 50
+// nobody, busyLasts how long ago a node was granted on that others are likely to be
+// granting on at this moment.
+const (
+	deadHide  = 50
+	busyLasts = 100 * time.Millisecond
+)
 
-// living finds candidates that take people now.
+// living finds candidates that take people now. Where most of them were granted on
+// a moment ago it looks at more, and prefers those that were not: transactions on
+// one node are in each other's way.
 func (w *World) living(ctx context.Context, q Candidates) ([]fleet.View, error) {
 	for {
 		items, err := w.Store.Find(ctx, q)
@@ -217,10 +224,17 @@ func (w *World) living(ctx context.Context, q Candidates) ([]fleet.View, error) 
 		}
 		found := len(items.Nodes)
 		nodes := slices.DeleteFunc(items.Nodes, func(v fleet.View) bool { return !v.Takes(w.Now()) })
-		if len(nodes) > 0 || found < q.Limit || q.Limit >= deadHide {
+		calm := slices.DeleteFunc(slices.Clone(nodes), func(v fleet.View) bool { return w.Now().Sub(v.Node.TouchedAt) < busyLasts })
+		switch {
+		case found < q.Limit || q.Limit >= deadHide:
+			return nodes, nil
+		case len(nodes) == 0:
+			q.Limit = deadHide
+		case q.Limit < placement.MoreCandidates && 2*len(calm) < len(nodes):
+			q.Limit = placement.MoreCandidates
+		default:
 			return nodes, nil
 		}
-		q.Limit = deadHide
 	}
 }
 

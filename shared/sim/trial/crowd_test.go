@@ -15,7 +15,7 @@ func TestCrowds(t *testing.T) {
 		rooms, seats int
 		writes       float64
 		retries      int
-	}{{1, 6000, 2.4, 3}, {300, 136, 4, 4}, {300, 6000, 16, 8}} {
+	}{{1, 6000, 2.4, 2}, {300, 136, 3.2, 2}, {300, 6000, 16, 8}} {
 		b := Crowd(1, 1000, c.rooms, c.seats, nil)
 		if b.Err != nil {
 			t.Errorf("%d rooms: %v", c.rooms, b.Err)
