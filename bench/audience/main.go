@@ -40,7 +40,7 @@ func main() {
 	flag.IntVar(&o.viewers, "viewers", 500, "how `many` watch")
 	flag.IntVar(&o.nodes, "nodes", 8, "over about how `many` nodes")
 	flag.IntVar(&o.publishers, "publishers", 2, "how `many` are on stage, a small picture each, 10 frames a second")
-	flag.IntVar(&o.joining, "joining", 16, "how `many` join at a time")
+	flag.IntVar(&o.joining, "joining", 8, "how `many` join at a time")
 	flag.IntVar(&o.limit, "limit", 0, "how `many` the room takes; a tenth more than come when 0")
 	flag.DurationVar(&o.measure, "measure", 15*time.Second, "how `long` is measured")
 	flag.DurationVar(&o.within, "within", 15*time.Minute, "how `long` they have to come in; it goes on with those who have")
