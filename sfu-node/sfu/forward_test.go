@@ -242,6 +242,37 @@ func TestForwardDrops(t *testing.T) {
 	}
 }
 
+// Discontinuous transmission (RFC 7587, section 3.1.3) goes through as it came: few small
+// packets, with time missing between them and no number; and so does what a packet has
+// for the one before it (in-band error correction), as no byte is changed.
+func TestForwardSilence(t *testing.T) {
+	t.Parallel()
+	b := newBench(events.Microphone)
+	var to recorder
+	b.receiver(&to, codecOpus).aim(2)
+	const frame = 960
+	sent := []struct {
+		ts      uint32
+		payload []byte
+	}{
+		{0, []byte{0x78, 1, 2, 3}}, {frame, []byte{0x78, 4, 5}}, // voice
+		{2 * frame, []byte{0x78}}, {22 * frame, []byte{0x78}}, {42 * frame, []byte{0x78}}, // silence: one each 400 ms
+		{43 * frame, []byte{0x79, 6, 7, 8}}, {44 * frame, []byte{0x79, 9}}, // voice again
+	}
+	for i, p := range sent {
+		b.up[2].take(raw(opusIn, uint16(i+1), p.ts, slices.Clone(p.payload)), time.Duration(p.ts)*time.Second/48000)
+	}
+	if len(to.packets) != len(sent) {
+		t.Fatalf("%d packets of %d", len(to.packets), len(sent))
+	}
+	for i, p := range to.packets {
+		first := to.packets[0]
+		if !bytes.Equal(p.Payload, sent[i].payload) || p.Timestamp-first.Timestamp != sent[i].ts || p.SequenceNumber-first.SequenceNumber != uint16(i) {
+			t.Errorf("packet %d is %+v % x", i, p.Header, p.Payload)
+		}
+	}
+}
+
 // FuzzTake feeds anything as a packet.
 func FuzzTake(f *testing.F) {
 	f.Add(raw(vp8In, 2, 10, vp8(1, 0, true, true)))
