@@ -111,7 +111,9 @@ func (c *connection) read(frames *frameReader) closed {
 		var bye *peerClose
 		switch {
 		case err == nil:
-			if c.touch() {
+			if c.api.mischief.cut(c) {
+				c.api.counters.lost()
+			} else if c.touch() {
 				c.api.work.Go(func() { c.api.message(c, message) })
 			}
 		case errors.As(err, &bad):
@@ -185,6 +187,9 @@ func (c *connection) send(message []byte) error {
 
 // pong answers a ping, unless the client does not read.
 func (c *connection) pong(payload []byte) {
+	if c.api.mischief.cut(c) {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing == nil && c.queued < c.api.opts.Quotas.Buffer {

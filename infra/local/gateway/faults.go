@@ -7,12 +7,17 @@ import (
 	"time"
 )
 
-// Faults makes the gateway as unreliable as the real one may be. Each field but
-// Down and MaxDelayMs is the share, 0 to 1, of events that the fault befalls.
+// Faults makes the gateway as unreliable as the real one may be, and the networks
+// that lead to it. Each field but Down, Cut and MaxDelayMs is the share, 0 to 1, of
+// events that the fault befalls.
 type Faults struct {
 	// Down: all connections break at once, with nobody told, and handshakes and
 	// posts get 503.
 	Down bool `json:"down"`
+	// Cut is a principal, as the authorizer names it, whose network is cut: what it
+	// sends is lost, what is posted to it gets 200 and is lost, no connection ends for
+	// it, and no new one comes up.
+	Cut string `json:"cut"`
 	// LoseDisconnects: the $disconnect route is not called.
 	LoseDisconnects float64 `json:"loseDisconnects"`
 	// RefusePosts: a post gets 429 and is not delivered.
@@ -79,6 +84,13 @@ func (m *mischief) get() Faults {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.faults
+}
+
+// cut reports whether the network of who is connected is cut.
+func (m *mischief) cut(c *connection) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.faults.Cut != "" && c.authorizer["principalId"] == m.faults.Cut
 }
 
 // hit draws once. The caller holds mu.

@@ -53,6 +53,23 @@ func TestFaults(t *testing.T) {
 		w.mustPost(d.id, "found")
 		d.want("found")
 	})
+	t.Run("somebody's network is cut", func(t *testing.T) {
+		w := newWorld(t)
+		ann, bob := w.connect("ann"), w.connect("bob")
+		w.faults(Faults{Cut: "user-ann"})
+		w.mustPost(ann.id, "lost")
+		ann.send(`{"action":"lost"}`)
+		w.eventually("what she says is lost", func() bool { return w.api.Stats().Lost == 1 })
+		if _, refusal := w.knock("?access_token=ann"); refusal.status != 503 {
+			t.Errorf("a handshake gets %+v", refusal)
+		}
+		w.mustPost(bob.id, "found")
+		bob.want("found")
+		w.faults(Faults{})
+		w.mustPost(ann.id, "found")
+		ann.want("found")
+		w.uncalled("people", "rest")
+	})
 	t.Run("a post is dropped", func(t *testing.T) {
 		w := newWorld(t)
 		c := w.connect("ann")

@@ -89,6 +89,8 @@ func (c *connection) describe() description {
 func (a *WebSocket) post(c *connection, body []byte) error {
 	f := a.mischief.post()
 	switch {
+	case a.mischief.cut(c):
+		return nil
 	case f.refuse:
 		return errFull
 	case f.drop:

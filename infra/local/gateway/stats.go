@@ -19,6 +19,8 @@ type Stats struct {
 	Connects map[string]int64 `json:"connects"`
 	// In counts what came in by route, $connect and $disconnect among them.
 	In map[string]int64 `json:"in"`
+	// Lost counts what came in over networks that were cut.
+	Lost int64 `json:"lost"`
 	// Out is the number of messages sent to clients, whoever asked for it.
 	Out int64 `json:"out"`
 	// BilledUnits is what API Gateway would charge for: messages in both
@@ -51,6 +53,12 @@ func (c *counters) connect(outcome string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	bump(&c.s.Connects, outcome)
+}
+
+func (c *counters) lost() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s.Lost++
 }
 
 // in counts an event. $connect and $disconnect are not billed as messages.

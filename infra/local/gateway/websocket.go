@@ -176,6 +176,10 @@ func (a *WebSocket) connect(w http.ResponseWriter, r *http.Request) {
 		a.refuse(w, c, status, message)
 		return
 	}
+	if a.mischief.cut(c) {
+		a.refuse(w, c, http.StatusServiceUnavailable, "Service Unavailable")
+		return
+	}
 	if !a.add(c) {
 		a.refuse(w, c, http.StatusServiceUnavailable, "Service Unavailable")
 		return

@@ -23,6 +23,8 @@ import (
 type environment struct {
 	pool *pool
 	name string
+	vars []string // the function's, as they were when it was started
+	set  int      // which of the pool's that are
 	// work carries the invocation for an environment that waits idle; never more
 	// than one, since handing it over ends the idleness.
 	work chan *invocation
@@ -38,8 +40,9 @@ type environment struct {
 	dead    bool        // nobody will look at current again
 }
 
+// newEnvironment makes an environment of a pool whose mu the caller holds.
 func newEnvironment(p *pool) *environment {
-	return &environment{pool: p, name: newID(), work: make(chan *invocation, 1),
+	return &environment{pool: p, name: newID(), vars: p.env, set: p.set, work: make(chan *invocation, 1),
 		ending: make(chan struct{}), gone: make(chan struct{})}
 }
 
@@ -119,7 +122,7 @@ func (e *environment) env(api string) []string {
 		"PATH=/usr/local/bin:/usr/bin:/bin:/opt/bin",
 		"LANG=en_US.UTF-8",
 		"TZ=:UTC",
-	}, f.Env...)
+	}, e.vars...)
 }
 
 // take waits until there is an invocation for this environment and starts its

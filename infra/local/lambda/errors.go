@@ -14,6 +14,9 @@ var (
 	ErrClosed          = errors.New("the service is closed")
 )
 
+// errRetired ends environments whose function was configured anew.
+var errRetired = errors.New("the function was configured anew")
+
 // Error types that Lambda itself reports.
 const (
 	typeTimeout = "Sandbox.Timedout"

@@ -90,6 +90,7 @@ func New(region, account string, log *slog.Logger, functions ...Function) (*Serv
 			arn:      fmt.Sprintf("arn:aws:lambda:%s:%s:function:%s", region, account, f.Name),
 			log:      log.With("function", f.Name),
 			all:      map[*environment]phase{},
+			env:      f.Env,
 		}
 	}
 	return s, nil
@@ -119,6 +120,18 @@ func (s *Service) Invoke(ctx context.Context, function string, payload []byte) (
 	case <-ctx.Done():
 		return nil, fmt.Errorf("invoke %s: %w", function, ctx.Err())
 	}
+}
+
+// Configure gives a function another environment, as UpdateFunctionConfiguration
+// does: invocations that begin from now on see it. Environments at work finish
+// first.
+func (s *Service) Configure(function string, env []string) error {
+	p, ok := s.pools[function]
+	if !ok {
+		return fmt.Errorf("%w: %s", ErrNotFound, function)
+	}
+	p.configure(env)
+	return nil
 }
 
 // Stats are counters since the start.

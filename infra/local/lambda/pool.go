@@ -43,6 +43,8 @@ type pool struct {
 
 	mu     sync.Mutex
 	closed bool
+	env    []string // of environments that are started from now on
+	set    int      // how often env was changed
 	all    map[*environment]phase
 	idle   []*environment // the last one is used first, as it is the warmest
 	line   []*invocation
@@ -97,6 +99,11 @@ func (p *pool) next(env *environment) *invocation {
 	if _, ok := p.all[env]; !ok { // it died while it asked
 		return nil
 	}
+	if env.set != p.set {
+		p.all[env] = returning // it was well: nobody in line ends with it
+		go env.end(errRetired)
+		return nil
+	}
 	if len(p.line) > 0 {
 		inv := p.line[0]
 		p.line = p.line[1:]
@@ -106,6 +113,20 @@ func (p *pool) next(env *environment) *invocation {
 	p.all[env] = idle
 	p.idle = append(p.idle, env)
 	return nil
+}
+
+// configure gives environments that are started from now on other variables, and
+// ends those that there are when they have nothing to do.
+func (p *pool) configure(vars []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.env = vars
+	p.set++
+	for _, env := range p.idle {
+		p.all[env] = returning
+		go env.end(errRetired)
+	}
+	p.idle = nil
 }
 
 // answered notes that an environment will ask for work soon, so that none is
