@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spillway-sfu/spillway/events"
 )
@@ -28,8 +29,9 @@ type config struct {
 	level      slog.Level
 	host       string
 	withoutGCM bool
-	metrics    string // where to serve metrics; empty is nowhere
-	boot       string // what the machine took before, in seconds since its start
+	metrics    string        // where to serve metrics; empty is nowhere
+	sockets    time.Duration // how long the gateway lets a socket live; 0 is as API Gateway
+	boot       string        // what the machine took before, in seconds since its start
 }
 
 // readConfig reads the environment and, if named, a file. Its error names every
@@ -64,6 +66,12 @@ func readConfig(file string, env func(string) string) (config, error) {
 		c.addresses = append(c.addresses, ip.Unmap())
 	}
 	problems = append(problems, c.readPorts(get)...)
+	if s := get("SPILLWAY_SOCKET_LIFE"); s != "" {
+		var err error
+		if c.sockets, err = time.ParseDuration(s); err != nil || c.sockets < time.Second {
+			problems = append(problems, fmt.Errorf("SPILLWAY_SOCKET_LIFE: %q is no duration of at least a second, such as 2h", s))
+		}
+	}
 	if s := get("SPILLWAY_METRICS"); s != "" {
 		address, err := metricsAddress(s)
 		if err != nil {

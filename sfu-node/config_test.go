@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 func env(pairs ...string) func(string) string {
@@ -43,6 +44,9 @@ func TestReadConfig(t *testing.T) {
 			t.Errorf("SPILLWAY_SRTP=%s is without GCM: %v, %v", s, got.withoutGCM, err)
 		}
 	}
+	if got, err := readConfig(file, env("SPILLWAY_SOCKET_LIFE", "90s")); err != nil || got.sockets != 90*time.Second {
+		t.Errorf("sockets live %v, %v", got.sockets, err)
+	}
 	for s, port := range map[string]int{"443": 443, "0": 0, "off": -1} {
 		if got, err := readConfig(file, env("SPILLWAY_TCP_PORT", s)); err != nil || got.tcpPort != port {
 			t.Errorf("SPILLWAY_TCP_PORT=%s is port %d, %v", s, got.tcpPort, err)
@@ -65,6 +69,8 @@ func TestReadConfigRefuses(t *testing.T) {
 		{"bad metrics", append([]string{"SPILLWAY_METRICS", "here"}, good...), "SPILLWAY_METRICS"},
 		{"metrics nowhere", append([]string{"SPILLWAY_METRICS", ":9100"}, good...), "SPILLWAY_METRICS"},
 		{"bad SRTP", append([]string{"SPILLWAY_SRTP", "aes"}, good...), "SPILLWAY_SRTP"},
+		{"bad life of sockets", append([]string{"SPILLWAY_SOCKET_LIFE", "2"}, good...), "SPILLWAY_SOCKET_LIFE"},
+		{"sockets that live too short", append([]string{"SPILLWAY_SOCKET_LIFE", "5ms"}, good...), "SPILLWAY_SOCKET_LIFE"},
 		{"bad level", append([]string{"SPILLWAY_LOG", "loud"}, good...), "SPILLWAY_LOG"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -18,6 +18,8 @@
 //	                     from who has nothing better; cm takes AES-CM alone
 //	SPILLWAY_HOST        address of the instance metadata service, which tells when
 //	                     the machine will be taken away; unset asks nobody
+//	SPILLWAY_SOCKET_LIFE how long the gateway lets a socket live, such as 2h, which it is
+//	                     unset; sockets are replaced before
 //	SPILLWAY_METRICS     where to serve metrics for Prometheus at /metrics: a port, on this
 //	                     machine alone, or an address with a port; unset serves none.
 //	                     What goes over pipes is at /flows, for this machine alone
@@ -46,6 +48,10 @@ import (
 	"github.com/spillway-sfu/spillway/sfu-node/agent"
 	"github.com/spillway-sfu/spillway/sfu-node/sfu"
 )
+
+// rotateBefore is how long before the end of its life a socket is replaced, if that is
+// not most of it.
+const rotateBefore = 10 * time.Minute
 
 // collectAt is the share of its live memory by which a node grows before garbage is
 // collected, in percent. Packets make none, so collecting early costs little, and
@@ -129,7 +135,7 @@ func run(ctx context.Context, cfg config) error {
 	control = agent.New(agent.Config{
 		URL: cfg.url, Token: cfg.token, Node: cfg.node, Boot: rand.Text(),
 		Addresses: announce(cfg.addresses, media.Port()), Fingerprint: media.Fingerprint(), PipePort: media.PipePort(), Build: build(),
-		Host: cfg.host, Log: log, Journal: journal,
+		Host: cfg.host, Rotate: cfg.sockets - min(cfg.sockets/2, rotateBefore), Log: log, Journal: journal,
 	}, media)
 	log.Log(ctx, agent.LevelNotice, "node starts", "media", cfg.addresses, "port", media.Port(), "tcpPort", media.TCPPort(), "pipePort", media.PipePort(), "build", build(), "bootStages", cfg.boot)
 
