@@ -20,7 +20,8 @@ type options struct {
 	maxNodes     int
 	bootDelay    time.Duration
 	sweepEvery   time.Duration
-	logDir       string // empty: one that names the port
+	socketLife   time.Duration // how long the gateway lets a connection live
+	logDir       string        // empty: one that names the port
 	readyFile    string
 	buildDir     string
 	demoDir      string
@@ -50,6 +51,7 @@ func readOptions() (options, error) {
 		integer("MAX_NODES", 20, 1, 1000, &o.maxNodes),
 		duration("IDLE_AFTER", 2*time.Minute, time.Second, &o.idleAfter),
 		duration("BOOT_DELAY", 0, 0, &o.bootDelay),
+		duration("SOCKET_LIFE", 2*time.Hour, time.Second, &o.socketLife),
 		duration("SWEEP_EVERY", 5*time.Second, 100*time.Millisecond, &o.sweepEvery),
 	} {
 		if err != nil {

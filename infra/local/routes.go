@@ -12,6 +12,9 @@ import (
 	"github.com/spillway-sfu/spillway/shared/token"
 )
 
+// hostsBelow is where the hosts of instances answer.
+const hostsBelow = "/local/host/"
+
 // routes is everything on the one port: the two APIs of the deployed stack, the
 // demo, and what exists here only.
 func (l *local) routes() http.Handler {
@@ -24,6 +27,9 @@ func (l *local) routes() http.Handler {
 	mux.Handle("GET /local/instances", here(l.instances))
 	mux.Handle("POST /local/sweep", here(l.sweepNow))
 	mux.Handle("POST /local/faults", here(l.setFaults))
+	mux.Handle("POST /local/event", here(l.sendEvent))
+	mux.Handle("POST /local/deploy", here(l.deploy))
+	l.hosts.routes(mux, hostsBelow)
 	mux.Handle("/", http.FileServer(http.Dir(l.o.demoDir)))
 	return mux
 }

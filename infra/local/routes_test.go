@@ -107,7 +107,8 @@ func TestOtherSitesCannotUseTheStack(t *testing.T) {
 	if response.StatusCode != 403 {
 		t.Errorf("by a name that points here: %d", response.StatusCode)
 	}
-	for _, path := range []string{"GET /local/stats", "GET /local/instances", "POST /local/sweep", "POST /local/faults"} {
+	for _, path := range []string{"GET /local/stats", "GET /local/instances", "POST /local/sweep", "POST /local/faults", "POST /local/event", "POST /local/deploy",
+		"POST /local/host/i-1", "PUT /local/host/i-1/latest/api/token", "GET /local/host/i-1/latest/meta-data/spot/instance-action"} {
 		method, path, _ := strings.Cut(path, " ")
 		if status, _ := request(t, method, path, "https://example.com", "{}"); status != 403 {
 			t.Errorf("%s: %d", path, status)
@@ -169,4 +170,64 @@ func TestFaultsReachTheGateway(t *testing.T) {
 		t.Fatal(status)
 	}
 	admitted(t, c, j)
+}
+
+// What hosts say of instances is what the metadata service of EC2 would say.
+func TestHostsTellWhatIsTakenAway(t *testing.T) {
+	const spot, maintenance = "/local/host/i-test/latest/meta-data/spot/instance-action", "/local/host/i-test/latest/meta-data/events/maintenance/scheduled"
+	get := func(path, token string) (int, string) {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", strings.TrimSuffix(system.Demo, "/")+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Aws-Ec2-Metadata-Token", token)
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		raw, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, strings.TrimSpace(string(raw))
+	}
+	_, told := request(t, "PUT", "/local/host/i-test/latest/api/token", "", "")
+	token, _ := told["text"].(string)
+	if status, _ := get(spot, "wrong"); status != 401 {
+		t.Errorf("without a token: %d", status)
+	}
+	if status, _ := get(spot, token); status != 404 {
+		t.Errorf("nothing to tell: %d", status)
+	}
+	for _, bad := range []string{"", "{}", `{"why":"spot"}`, `{"why":"rain","ends":"2030-01-02T03:04:05Z"}`} {
+		if status, got := request(t, "POST", "/local/host/i-test", "", bad); status != 400 || got["code"] == nil {
+			t.Errorf("%s: %d %v", bad, status, got)
+		}
+	}
+	if status, _ := request(t, "POST", "/local/host/i-test", "", `{"why":"spot","ends":"2030-01-02T03:04:05Z"}`); status != 200 {
+		t.Errorf("a notice: %d", status)
+	}
+	if status, said := get(spot, token); status != 200 || said != `{"action":"terminate","time":"2030-01-02T03:04:05Z"}` {
+		t.Errorf("spot: %d %s", status, said)
+	}
+	if status, _ := request(t, "POST", "/local/host/i-test", "", `{"why":"maintenance","ends":"2030-01-02T03:04:05Z"}`); status != 200 {
+		t.Errorf("maintenance: %d", status)
+	}
+	if status, said := get(maintenance, token); status != 200 || said != `[{"NotBefore":"2 Jan 2030 03:04:05 UTC","State":"active"}]` {
+		t.Errorf("maintenance: %d %s", status, said)
+	}
+}
+
+func TestEventsAndDeploymentsThatAreNone(t *testing.T) {
+	for _, bad := range []string{"", "{}", `{"source":"spillway","detail-type":"x","detail":{}}`, `{"source":"aws.ec2","detail":{}}`, `{"source":"aws.ec2","detail-type":"x"}`} {
+		if status, got := request(t, "POST", "/local/event", "", bad); status != 400 || got["code"] == nil {
+			t.Errorf("event %s: %d %v", bad, status, got)
+		}
+	}
+	for _, bad := range []string{"", "{}", `{"version":"` + strings.Repeat("v", 101) + `"}`} {
+		if status, got := request(t, "POST", "/local/deploy", "", bad); status != 400 || got["code"] == nil {
+			t.Errorf("deployment %s: %d %v", bad, status, got)
+		}
+	}
 }

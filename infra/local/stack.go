@@ -48,6 +48,7 @@ type local struct {
 	lambda    *lambda.Service
 	socket    *gateway.WebSocket
 	agent     *instances.Agent
+	hosts     hosts
 	queue     string
 	aws       aws.Config
 }
@@ -134,7 +135,8 @@ func (l *local) check() error {
 	return nil
 }
 
-func (l *local) startFunctions() error {
+// functionEnv is the environment of every function.
+func (l *local) functionEnv() []string {
 	env := []string{
 		"AWS_ENDPOINT_URL=" + l.moto.URL,
 		"AWS_ACCESS_KEY_ID=" + credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + credentials.SecretAccessKey,
@@ -142,11 +144,16 @@ func (l *local) startFunctions() error {
 		"SPILLWAY_CALLBACK_URL=" + l.callbackURL(), "SPILLWAY_SOCKET_URL=" + l.socketURL(),
 		"SPILLWAY_LAUNCH_TEMPLATE=" + moto.LaunchTemplate(stack), "SPILLWAY_IDLE_AFTER=" + l.o.idleAfter.String(),
 		fmt.Sprintf("SPILLWAY_MAX_NODES=%d", l.o.maxNodes), "SPILLWAY_BOOT_TIME=" + (l.o.bootDelay + time.Second).String(),
+		fmt.Sprintf("SPILLWAY_NODES_PER_ROOM=%d", l.o.nodesPerRoom),
 	}
 	if l.o.nodeSeats > 0 {
 		env = append(env, fmt.Sprintf("SPILLWAY_NODE_SEATS=%d", l.o.nodeSeats))
 	}
-	env = append(env, fmt.Sprintf("SPILLWAY_NODES_PER_ROOM=%d", l.o.nodesPerRoom))
+	return env
+}
+
+func (l *local) startFunctions() error {
+	env := l.functionEnv()
 	var list []lambda.Function
 	for _, name := range functions {
 		out, err := l.openLog(name)
@@ -170,7 +177,7 @@ func (l *local) startFunctions() error {
 			"join": "participant", "leave": "participant", "renew": "participant", "$default": "participant", "$disconnect": "participant",
 			"hello": "node", "heartbeat": "node", "answered": "node", "left": "node", "journal": "node", "metrics": "node", "moderate": "node",
 		},
-		Credentials: credentials, Log: l.log, Seed: uint64(time.Now().UnixNano()),
+		Credentials: credentials, Log: l.log, Seed: uint64(time.Now().UnixNano()), Quotas: gateway.Quotas{Lifetime: l.o.socketLife},
 	})
 	return nil
 }
@@ -181,12 +188,14 @@ func (l *local) startAgent() error {
 		return err
 	}
 	boot := filepath.Join(l.dir, "boot")
-	if err := os.WriteFile(boot, fmt.Appendf(nil, "#!/bin/sh\nexec '%s' -config \"$SPILLWAY_ETC/node.env\"\n", node), 0o755); err != nil {
+	script := fmt.Sprintf("#!/bin/sh\nSPILLWAY_HOST=\"http://127.0.0.1:%d%s${SPILLWAY_ETC##*/}\" exec '%s' -config \"$SPILLWAY_ETC/node.env\"\n", l.o.port, hostsBelow, node)
+	if err := os.WriteFile(boot, []byte(script), 0o755); err != nil {
 		return err
 	}
 	l.agent = instances.New(instances.Config{
 		AWS: l.aws, Stack: stack, Boot: boot, Dir: filepath.Join(l.dir, "instances"), BootDelay: l.o.bootDelay, Log: l.log,
-		Env: []string{"SPILLWAY_MEDIA_IP=" + l.o.mediaIP, "SPILLWAY_MEDIA_PORT=0", "SPILLWAY_LOG=" + l.o.nodeLog, "SPILLWAY_METRICS=0"},
+		Env: []string{"SPILLWAY_MEDIA_IP=" + l.o.mediaIP, "SPILLWAY_MEDIA_PORT=0", "SPILLWAY_LOG=" + l.o.nodeLog, "SPILLWAY_METRICS=0",
+			"SPILLWAY_SOCKET_LIFE=" + l.o.socketLife.String()},
 		Logs: func(instance string) (io.WriteCloser, error) {
 			return os.Create(filepath.Join(l.o.logDir, instance+".log"))
 		},
@@ -309,11 +318,7 @@ func (l *local) instanceChanged(ctx context.Context, c instances.Change) {
 	case instances.Terminated:
 		fmt.Printf("instance %s terminated\n", c.Instance)
 	}
-	event, err := json.Marshal(map[string]any{
-		"version": "0", "id": c.Instance + "-" + string(c.State), "detail-type": events.DetailEC2State, "source": events.BusSourceEC2,
-		"account": account, "time": time.Now().UTC().Format(time.RFC3339), "region": region,
-		"detail": map[string]string{"instance-id": c.Instance, "state": string(c.State)},
-	})
+	event, err := l.awsEvent(events.BusSourceEC2, events.DetailEC2State, map[string]string{"instance-id": c.Instance, "state": string(c.State)})
 	if err == nil {
 		_ = l.wakeFleet(ctx, event) // logged
 	}

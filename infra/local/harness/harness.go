@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -118,11 +119,24 @@ func (s *Stack) Mint(c token.Claims) (string, error) {
 // Call makes a request of the HTTP API, or of what exists locally only, and
 // decodes its answer. The path begins with a slash.
 func (s *Stack) Call(ctx context.Context, method, path string, into any) error {
+	return s.call(ctx, method, path, nil, into)
+}
+
+// Post makes a request with a body in JSON; into may be nil.
+func (s *Stack) Post(ctx context.Context, path string, body, into any) error {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	return s.call(ctx, http.MethodPost, path, bytes.NewReader(raw), into)
+}
+
+func (s *Stack) call(ctx context.Context, method, path string, body io.Reader, into any) error {
 	base, err := url.Parse(s.Demo)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, base.Scheme+"://"+base.Host+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, base.Scheme+"://"+base.Host+path, body)
 	if err != nil {
 		return err
 	}
@@ -135,6 +149,9 @@ func (s *Stack) Call(ctx context.Context, method, path string, into any) error {
 	if r.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(r.Body)
 		return fmt.Errorf("%s %s: %s: %s", method, path, r.Status, body)
+	}
+	if into == nil {
+		return nil
 	}
 	return json.NewDecoder(r.Body).Decode(into)
 }

@@ -100,6 +100,19 @@ func createTemplate(ctx context.Context, cfg aws.Config, stack string) error {
 	return nil
 }
 
+// AddTemplateVersion adds a version to the launch template, as deploying another
+// build does, and returns its number.
+func AddTemplateVersion(ctx context.Context, cfg aws.Config, stack, build string) (string, error) {
+	out, err := ec2.NewFromConfig(cfg).CreateLaunchTemplateVersion(ctx, &ec2.CreateLaunchTemplateVersionInput{
+		LaunchTemplateName: aws.String(LaunchTemplate(stack)), VersionDescription: &build,
+		LaunchTemplateData: &ec2types.RequestLaunchTemplateData{ImageId: aws.String("ami-00000000000000000")},
+	})
+	if err != nil {
+		return "", fmt.Errorf("add version of launch template: %w", err)
+	}
+	return fmt.Sprint(aws.ToInt64(out.LaunchTemplateVersion.VersionNumber)), nil
+}
+
 // createBus makes the bus with a rule as the deployed stack has it. The rule's
 // target is a queue, because moto delivers to queues and not to functions.
 func createBus(ctx context.Context, cfg aws.Config, stack string) (string, error) {
