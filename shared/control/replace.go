@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/placement"
 	"github.com/spillway-sfu/spillway/shared/room"
 )
 
@@ -78,6 +79,51 @@ func Replace(r Replacing, now time.Time, set Settings) Plan {
 		}
 		plan.Decision.Choice = ChoiceReplace
 		plan.Decision.Inputs["people"], plan.Decision.Inputs["onto"], plan.Decision.Inputs["perMinute"] = people, onto, set.ReplacePerMinute
+		return plan
+	}
+	return Plan{}
+}
+
+// Relieve launches a node of the present version for the people of the one to replace
+// next, where nobody can take them: the sweep after it has come up replaces that one.
+// It is committed with the demand's revision, as [Launch] is.
+func Relieve(r Replacing, p Pressure, now time.Time, set Settings) Plan {
+	if !r.Due(now, set) {
+		return Plan{}
+	}
+	if slices.ContainsFunc(r.Nodes, func(v fleet.View) bool { return !set.Old(v.Node) && v.Takes(now) && v.Node.Empty() }) {
+		return Plan{} // another like it would not do either
+	}
+	olds := r.Olds(now, set)
+	for _, v := range olds {
+		if _, loads, known := r.on(v); known {
+			if _, fits := r.takers(v, loads, now, set); fits {
+				return Plan{} // it is replaced first
+			}
+		}
+	}
+	for _, v := range olds {
+		people, loads, known := r.on(v)
+		if !known {
+			continue
+		}
+		need, reserve := room.Load{}, room.Load{}
+		for name, load := range loads {
+			need = need.Plus(load)
+			keep := set.reserve(r.Rooms[name], fleet.Node{Capacity: v.Node.Capacity})
+			reserve = room.Load{Kbps: max(reserve.Kbps, keep.Kbps), PPS: max(reserve.PPS, keep.PPS)}
+		}
+		question := p.shortage(set)
+		question.Needs = []placement.Need{{Seat: need.Plus(reserve), Seats: 1, Rooms: 1}}
+		supply := placement.Provide(question)
+		if len(supply.Launch) == 0 {
+			continue
+		}
+		why := fmt.Sprintf("nodes are launched as %.40q now, and nobody can take the people of %s", set.Version, v.Node.ID)
+		plan := Plan{Decision: Decision{Inputs: map[string]any{"node": v.Node.ID, "people": people,
+			"demandRevision": p.Demand.Revision, placement.KeyShortage: question, placement.KeySupply: supply}}}
+		p.launch(&plan, question, supply, why, now, set)
+		plan.Decision.Why = why
 		return plan
 	}
 	return Plan{}

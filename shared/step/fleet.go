@@ -60,7 +60,7 @@ func (w *World) Sweep(ctx context.Context) error {
 	}
 	orphans := control.Orphans(instances, func(id room.NodeID) bool { return known[id] }, w.Now())
 	failed = errors.Join(failed, w.once(ctx, "sweep instances", orphans))
-	replaced, err := w.replace(ctx, demand.Launches, nodes.Nodes)
+	replaced, err := w.replace(ctx, demand, nodes.Nodes)
 	if failed = errors.Join(failed, err); !replaced { // one node at a time
 		failed = errors.Join(failed, w.consolidate(ctx, demand.Launches, nodes.Nodes))
 	}

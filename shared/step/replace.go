@@ -9,11 +9,11 @@ import (
 	"github.com/spillway-sfu/spillway/shared/fleet"
 )
 
-// replace drains a node of an earlier version. When the last one was, and how many
-// people it had, is read off the decisions that are kept. It reports whether it has
-// drained one.
-func (w *World) replace(ctx context.Context, launches []fleet.Launch, nodes []fleet.View) (bool, error) {
-	r := control.Replacing{Emptying: control.Emptying{Nodes: nodes, Launches: launches}}
+// replace drains a node of an earlier version, or launches one for its people. When
+// the last one was, and how many people it had, is read off the decisions that are
+// kept. It reports whether it has done anything.
+func (w *World) replace(ctx context.Context, demand Items, nodes []fleet.View) (bool, error) {
+	r := control.Replacing{Emptying: control.Emptying{Nodes: nodes, Launches: demand.Launches}}
 	if !r.Due(w.Now(), w.Settings) {
 		return false, nil
 	}
@@ -40,5 +40,8 @@ func (w *World) replace(ctx context.Context, launches []fleet.Launch, nodes []fl
 		return false, err
 	}
 	plan := control.Replace(r, w.Now(), w.Settings)
+	if len(plan.Commits) == 0 {
+		plan = control.Relieve(r, control.Pressure{Demand: demand.Demand, Boots: demand.Boots, Launches: demand.Launches, Nodes: nodes}, w.Now(), w.Settings)
+	}
 	return len(plan.Commits) > 0, w.once(ctx, "replace", plan)
 }

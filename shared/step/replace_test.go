@@ -64,19 +64,18 @@ func TestADeploymentReplacesNodesOneAfterTheOther(t *testing.T) {
 	if living := l.EC2.Living(); len(living) != 1 || living[0] != to.id {
 		t.Fatalf("%v live", living)
 	}
-	// The last one has nobody who could take its people: it stays until there is.
+	// The last one has nobody who could take its people: a node is launched for them,
+	// once, and takes them.
 	l.after(5*time.Minute, to)
 	l.sweep()
-	if l.drainingOf(to) != 0 {
-		t.Fatal("a node drains whose people nobody can take")
-	}
-	cas := someone("cas", "t")
-	l.follows(cas, "session-cas-1", to)
-	l.capacity()
+	l.sweep()
 	living := l.EC2.Living()
+	if len(living) != 2 || l.drainingOf(to) != 0 {
+		t.Fatalf("%v live, %d drain", living, l.drainingOf(to))
+	}
 	next := l.boots(living[len(living)-1], "boot-next")
-	l.capacity()
 	l.after(time.Second, to, next)
+	l.sweep() // it takes people now
 	l.sweep()
 	if got := l.node(next).Node; got.Version != "2-new" || got.State != fleet.Ready || l.drainingOf(to) != 1 {
 		t.Errorf("the new one is %s of %q; %d old ones drain", got.State, got.Version, l.drainingOf(to))
