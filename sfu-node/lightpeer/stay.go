@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"net"
 	"sync"
 	"time"
 
@@ -20,6 +22,8 @@ type Staying struct {
 	// Options are those of each connection. Its callbacks OnMessage and OnPacket
 	// are not called.
 	Options Options
+	// Socket makes the socket of each connection; nil leaves that to the connection.
+	Socket func() (net.PacketConn, error)
 	// Playing is published over each connection.
 	Playing Playing
 	// PingEvery is how often a sign of life is asked for; as often as the SDK does
@@ -294,6 +298,12 @@ func (s *stay) open(ctx context.Context, old *line, avoid []string) (*line, erro
 	s.mu.Unlock()
 	opt := s.Options
 	opt.OnPacket, opt.OnMessage = l.onPacket, l.onMessage
+	if s.Socket != nil {
+		var err error
+		if opt.Socket, err = s.Socket(); err != nil {
+			return nil, fmt.Errorf("lightpeer: open socket: %w", err)
+		}
+	}
 	client, err := New(opt)
 	if err != nil {
 		return nil, err
@@ -323,69 +333,4 @@ func (s *stay) open(ctx context.Context, old *line, avoid []string) (*line, erro
 		l.work.Go(func() { _ = client.Play(playing, s.Playing) }) // its end shows as the connection's
 	}
 	return l, nil
-}
-
-// settle waits until all that came lately over the old line comes over the new
-// one. A new one that falls silent meanwhile is closed.
-func (s *stay) settle(ctx context.Context, old, next *line) {
-	if old == nil {
-		return
-	}
-	tick := time.NewTicker(settleLook)
-	defer tick.Stop()
-	ping := time.NewTicker(s.PingEvery)
-	defer ping.Stop()
-	began := time.Now()
-	for !s.settled(old, next) {
-		select {
-		case <-ctx.Done():
-			return
-		case <-next.client.Closed():
-			return
-		case <-old.client.Closed():
-			return
-		case <-ping.C:
-			_ = old.client.Ping(time.Now().UnixMilli()) // shows as silence
-			_ = next.client.Ping(time.Now().UnixMilli())
-		case <-tick.C:
-			if next.silence() > s.silentAfter() {
-				next.close()
-				return
-			}
-			within := settleWithin
-			if old.silence() > s.silentAfter() {
-				within = settleSilent
-			}
-			if time.Since(began) > within {
-				return
-			}
-		}
-	}
-}
-
-func (s *stay) settled(old, next *line) bool {
-	if !next.mapped() {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range s.shown {
-		if f.line == old.number && time.Since(f.at) < recently {
-			return false
-		}
-	}
-	return true
-}
-
-// forget ends a line that came to nothing; what it showed is the old one's again.
-func (s *stay) forget(l *line) {
-	l.leave()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for f, where := range s.shown {
-		if where.line == l.number {
-			where.line = 0
-			s.shown[f] = where
-		}
-	}
 }
