@@ -68,7 +68,7 @@ bench-peers: setup-dev ## Fetch and build the SFUs of others that bench compares
 	@GOBIN=$(CURDIR)/build/peers go install github.com/livekit/livekit-server/cmd/server@$(LIVEKIT)
 	@mv build/peers/server build/peers/livekit-server && build/peers/livekit-server --version
 
-faults: setup-test build ## Kill, drain and cut off with people on it, and print what they see (PEOPLE in a room)
+faults: setup-test build ## Kill, drain and cut off with people on it, and print what they see (PEOPLE in a room); see docs/faults.md
 	@go run ./bench/faults -people $(or $(PEOPLE),5)
 
 audience: setup-dev build ## Bring a crowd into one room on many nodes and kill one (VIEWERS, NODES, STAGE)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -28,6 +29,7 @@ const voices = 2
 // crowd are the people of a fault. They come back by themselves as the SDK does.
 type crowd struct {
 	stack  *harness.Stack
+	ways   ways
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 	people []*person
@@ -39,9 +41,11 @@ type person struct {
 	speaks     bool
 
 	mu    sync.Mutex
-	way   []step // since begin
+	way   *way   // of the newest connection
+	steps []step // since begin
 	home  string
 	moves int
+	been  bool  // in the room at any time
 	why   error // why there is no home now, or why the person is out
 	feeds map[feed]*feedSeen
 }
@@ -82,11 +86,12 @@ func (c *crowd) bring(ctx context.Context, room string, people int, avoid []stri
 		}
 		c.people = append(c.people, p)
 		c.work.Go(func() {
-			err := lightpeer.Stay(ctx, lightpeer.Staying{
+			err := p.stay(ctx, lightpeer.Staying{
 				Joining: lightpeer.Joining{URL: c.stack.Socket, Token: minted, Role: events.Publisher, Avoid: avoid, OnStep: p.onStep},
 				Options: lightpeer.Options{Loopback: true},
 				Playing: lightpeer.Playing{Layers: []string{"q"}, Sound: p.speaks},
 				Crowd:   before + people, OnFrame: p.onFrame, OnHome: p.onHome,
+				Socket: func() (net.PacketConn, error) { return p.open(&c.ways) },
 			})
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -94,6 +99,36 @@ func (c *crowd) bring(ctx context.Context, room string, people int, avoid []stri
 		})
 	}
 	return nil
+}
+
+// againAfter is how long somebody who could not join takes to try again.
+const againAfter = time.Second
+
+// stay is in a room for good. Who never got in and is told that it may be tried
+// again does so, as people do.
+func (p *person) stay(ctx context.Context, how lightpeer.Staying) error {
+	for {
+		err := lightpeer.Stay(ctx, how)
+		p.mu.Lock()
+		been := p.been
+		p.mu.Unlock()
+		var code events.Error
+		if been || err == nil || errors.As(err, &code) && !code.Code.Retryable() || wait(ctx, againAfter) != nil {
+			return err
+		}
+	}
+}
+
+// open makes the socket of the person's next connection.
+func (p *person) open(over *ways) (net.PacketConn, error) {
+	w, err := over.open()
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.way = w
+	p.mu.Unlock()
+	return w, nil
 }
 
 // errOut says that somebody has left for good.
@@ -129,17 +164,18 @@ type step struct {
 func (p *person) onStep(s lightpeer.Step) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.way = append(p.way, step{string(s), time.Now()})
+	p.steps = append(p.steps, step{string(s), time.Now()})
 }
 
 func (p *person) onHome(node string, why error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if why != nil {
-		p.way = append(p.way, step{why.Error(), time.Now()})
+		p.steps = append(p.steps, step{why.Error(), time.Now()})
 	}
 	if node != p.home && node != "" {
 		p.moves++
+		p.been = true
 	}
 	p.home, p.why = node, why
 }
@@ -229,7 +265,7 @@ func (c *crowd) moved() int {
 func (c *crowd) begin() {
 	for _, p := range c.people {
 		p.mu.Lock()
-		p.moves, p.way = 0, nil
+		p.moves, p.steps = 0, nil
 		for _, f := range p.feeds {
 			f.worst = 0
 		}
@@ -237,9 +273,12 @@ func (c *crowd) begin() {
 	}
 }
 
-// gaps are, for each person whom keep names, the longest time without something
-// new of anybody, beyond the time that is usual, in seconds: pictures, sound.
-func (c *crowd) gaps(keep func(*person) bool) (pictures, sound []float64) {
+// gaps are the longest time for which each of some people saw, or heard, nothing new
+// of anybody, beyond the time that is usual, in seconds and sorted.
+type gaps struct{ pictures, sound []float64 }
+
+// gaps are those of the people whom keep names.
+func (c *crowd) gaps(keep func(*person) bool) (all gaps) {
 	for _, p := range c.people {
 		if !keep(p) {
 			continue
@@ -255,11 +294,11 @@ func (c *crowd) gaps(keep func(*person) bool) (pictures, sound []float64) {
 			}
 		}
 		p.mu.Unlock()
-		pictures, sound = append(pictures, picture.Seconds()), append(sound, voice.Seconds())
+		all.pictures, all.sound = append(all.pictures, picture.Seconds()), append(all.sound, voice.Seconds())
 	}
-	slices.Sort(pictures)
-	slices.Sort(sound)
-	return pictures, sound
+	slices.Sort(all.pictures)
+	slices.Sort(all.sound)
+	return all
 }
 
 // tell writes everybody's way back: what was done, and how long after the fault
@@ -267,9 +306,9 @@ func (c *crowd) gaps(keep func(*person) bool) (pictures, sound []float64) {
 func (c *crowd) tell(out io.Writer, since time.Time) {
 	for _, p := range c.people {
 		p.mu.Lock()
-		if len(p.way) > 0 {
+		if len(p.steps) > 0 {
 			fmt.Fprintf(out, "%s:", p.name)
-			for _, s := range p.way {
+			for _, s := range p.steps {
 				fmt.Fprintf(out, " %s %.3f", s.what, s.at.Sub(since).Seconds())
 			}
 			var first, last time.Time

@@ -15,17 +15,18 @@ func TestFaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a whole system")
 	}
-	const people, seats = 3, 9
+	const people = 3
 	var out bytes.Buffer
-	on, err := start(t.Context(), "../..", seats, &out)
-	if err != nil {
-		t.Fatalf("%v: %s", err, &out)
-	}
-	t.Cleanup(on.stop)
+	all := stands{root: "../..", seats: 12, out: &out}
+	t.Cleanup(all.stop)
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
+			on, err := all.of(t.Context(), f.on)
+			if err != nil {
+				t.Fatalf("%v: %s", err, &out)
+			}
 			outage := 3 * time.Second
-			if f.name == "control plane stopped (SIGSTOP)" {
+			if f.outages > 0 {
 				outage = 10 * time.Second // every lease ends meanwhile
 			}
 			f.rooms = 1
@@ -40,8 +41,10 @@ func TestFaults(t *testing.T) {
 			if f.ends == 0 && r.moved > 1 { // the one who came meanwhile
 				t.Errorf("%d people changed nodes", r.moved-1)
 			}
-			if still := at(r.pictures, 1); still > f.still.Seconds() {
-				t.Errorf("a picture stood still for %.1f s, expected at most %v", still, f.still)
+			for who, g := range map[string]gaps{"whom it befell": r.befell, "on other nodes": r.others} {
+				if still := at(g.pictures, 1); still > f.still.Seconds() {
+					t.Errorf("a picture stood still for %.1f s for somebody %s, expected at most %v", still, who, f.still)
+				}
 			}
 		})
 	}

@@ -33,17 +33,10 @@ func main() {
 }
 
 func run(ctx context.Context, size int, outage time.Duration, only, logs string, trace bool) error {
-	var env []string
-	if logs != "" {
-		env = append(env, "LOG_DIR="+logs)
-	}
-	on, err := start(ctx, ".", 8*size, io.Discard, env...)
-	if err != nil {
-		return err
-	}
-	defer on.stop()
+	all := stands{root: ".", seats: 8 * size, out: io.Discard, logs: logs}
+	defer all.stop()
 	if trace {
-		on.trace = os.Stderr
+		all.trace = os.Stderr
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "fault\tpeople\tchanged nodes\tpicture still p50\tp95\tsound still p50\tp95\tlost")
@@ -51,7 +44,11 @@ func run(ctx context.Context, size int, outage time.Duration, only, logs string,
 		if !strings.Contains(f.name, only) {
 			continue
 		}
-		r, err := f.try(ctx, on, size, outage)
+		on, err := all.of(ctx, f.on)
+		if err != nil {
+			return err
+		}
+		r, err := f.try(ctx, on, size, outage*time.Duration(max(1, f.outages)))
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
@@ -60,14 +57,23 @@ func run(ctx context.Context, size int, outage time.Duration, only, logs string,
 	return table.Flush()
 }
 
-// String is the fault's row of the table.
+// String is the fault's row of the table, and a second one of those who see it from
+// other nodes.
 func (r result) String() string {
 	lost := "nothing"
 	if len(r.lost) > 0 {
 		lost = strings.Join(r.lost, "; ")
 	}
-	return fmt.Sprintf("%s\t%d\t%d\t%.2f s\t%.2f s\t%.2f s\t%.2f s\t%s", r.fault, r.people, r.moved,
-		at(r.pictures, 0.5), at(r.pictures, 0.95), at(r.sound, 0.5), at(r.sound, 0.95), lost)
+	row := fmt.Sprintf("%s\t%d\t%d\t%s\t%s", r.fault, r.people, r.moved, r.befell, lost)
+	if len(r.others.pictures) > 0 {
+		row += fmt.Sprintf("\n  seen from the other nodes\t\t\t%s\t", r.others)
+	}
+	return row
+}
+
+// String is four columns of the table.
+func (g gaps) String() string {
+	return fmt.Sprintf("%.2f s\t%.2f s\t%.2f s\t%.2f s", at(g.pictures, 0.5), at(g.pictures, 0.95), at(g.sound, 0.5), at(g.sound, 0.95))
 }
 
 // at is a quantile of sorted numbers.

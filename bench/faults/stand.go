@@ -3,11 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -28,15 +26,70 @@ type stand struct {
 	spoilt []string  // nodes that earlier faults befell; their leases may still run
 }
 
+// kind is what a stack is set to.
+type kind int
+
+const (
+	narrow kind = iota // each room on one node, so that a row is about one death and no pipes
+	wide               // rooms over several nodes
+	brief              // narrow, with sockets that do not live long
+)
+
+// briefLife is how long sockets live there.
+const briefLife = 12 * time.Second
+
+// settings are those of each kind of stack.
+var settings = [][]string{
+	narrow: {"NODES_PER_ROOM=1"},
+	wide:   {"NODES_PER_ROOM=6"},
+	brief:  {"NODES_PER_ROOM=1", "SOCKET_LIFE=" + briefLife.String()},
+}
+
 // start runs a stack whose nodes have so many seats.
-func start(ctx context.Context, root string, seats int, out io.Writer, env ...string) (*stand, error) {
-	// Each room on one node, so that a row is about one death and no pipes.
-	env = append([]string{"IDLE_AFTER=10m", "SWEEP_EVERY=2s", "NODES_PER_ROOM=1", fmt.Sprintf("NODE_SEATS=%d", seats)}, env...)
-	stack, err := harness.Start(ctx, root, out, env...)
+func start(ctx context.Context, k kind, root string, seats int, out io.Writer, env ...string) (*stand, error) {
+	env = append([]string{"IDLE_AFTER=10m", "SWEEP_EVERY=2s", fmt.Sprintf("NODE_SEATS=%d", seats)}, env...)
+	stack, err := harness.Start(ctx, root, out, append(env, settings[k]...)...)
 	if err != nil {
 		return nil, err
 	}
 	return &stand{Stack: stack}, nil
+}
+
+// stands keeps the stand of the present fault: those of a kind share one.
+type stands struct {
+	root  string
+	seats int
+	out   io.Writer
+	trace io.Writer // of each stand
+	logs  string    // where to keep each kind's logs; empty keeps none
+	now   *stand
+	kind  kind
+}
+
+// of returns a stand of a kind, and ends the one of another.
+func (s *stands) of(ctx context.Context, k kind) (*stand, error) {
+	if s.now != nil && s.kind == k {
+		return s.now, nil
+	}
+	s.stop()
+	var env []string
+	if s.logs != "" {
+		env = []string{"LOG_DIR=" + filepath.Join(s.logs, fmt.Sprint(k))}
+	}
+	on, err := start(ctx, k, s.root, s.seats, s.out, env...)
+	if err != nil {
+		return nil, err
+	}
+	on.trace = s.trace
+	s.now, s.kind = on, k
+	return on, nil
+}
+
+func (s *stands) stop() {
+	if s.now != nil {
+		s.now.stop()
+	}
+	s.now = nil
 }
 
 // stop ends the stack, whatever state it is in.
@@ -126,11 +179,6 @@ func ids(nodes []node) []string {
 	return list
 }
 
-// without lists the ids of nodes but for one.
-func without(nodes []node, keep string) []string {
-	return slices.DeleteFunc(ids(nodes), func(id string) bool { return id == keep })
-}
-
 // drain asks a node's people to go; what is after /v1/nodes/.
 func (s *stand) drain(ctx context.Context, what string) error {
 	var done struct{ People int }
@@ -186,29 +234,10 @@ func (s *stand) storeProcess() (int, error) {
 	return 0, fmt.Errorf("the store at %s has no process", address.Host)
 }
 
-// gateway switches the gateway off and on.
-func (s *stand) gateway(ctx context.Context, down bool) error {
-	base, err := url.Parse(s.Demo)
-	if err != nil {
-		return err
-	}
-	body, err := json.Marshal(map[string]bool{"down": down})
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base.Scheme+"://"+base.Host+"/local/faults", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	r, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer r.Body.Close()
-	if r.StatusCode != http.StatusOK {
-		return errors.New("the gateway's faults cannot be set: " + r.Status)
-	}
-	return nil
+// mend ends what was done to the stack.
+func (s *stand) mend(ctx context.Context) error {
+	s.thaw()
+	return s.gateway(ctx, gatewayFaults{})
 }
 
 // endHard kills what still runs of nodes that were given up, so that the next
