@@ -174,6 +174,12 @@ func (s Seating) question(who seeker, r room.Room, seat room.Load, seats int, fr
 		keep := set.reserve(r, *n)
 		if i >= len(homes) {
 			keep = room.Load{Kbps: max(keep.Kbps, pipe.Kbps), PPS: max(keep.PPS, pipe.PPS)}
+			if pipes { // it is to feed others as any of the room's nodes: however much is granted at once
+				joined := r
+				joined.Nodes = append(slices.Clone(r.Nodes), room.NodeRef{Node: n.ID, Feeder: homes[0].Node.ID})
+				then := set.reserve(joined, *n).Plus(pipe)
+				keep = room.Load{Kbps: max(keep.Kbps, then.Kbps), PPS: max(keep.PPS, then.PPS)}
+			}
 		}
 		n.Available = n.Available.Minus(keep)
 	}

@@ -53,12 +53,12 @@ func (p Pressure) runs() (int, price.Micros) {
 // shortage is what is asked of [placement.Provide].
 func (p Pressure) shortage(set Settings) placement.Shortage {
 	nodes, spent := p.runs()
-	s := placement.Shortage{Needs: needs(p.Waits), Offers: set.offers(), Nodes: max(set.MaxNodes-nodes, 0), Money: placement.Unlimited}
+	s := placement.Shortage{Needs: set.needs(p.Waits), Offers: set.seatOffers(), Nodes: max(set.MaxNodes-nodes, 0), Money: placement.Unlimited}
 	if set.MaxHour > 0 {
 		s.Money = max(set.MaxHour-spent, 0)
 	}
 	for _, l := range p.coming() {
-		s.Bins = append(s.Bins, l.Capacity)
+		s.Bins = append(s.Bins, set.forSeats(l.Capacity, l.Capacity))
 	}
 	return s
 }
@@ -66,7 +66,7 @@ func (p Pressure) shortage(set Settings) placement.Shortage {
 // silent is what is free on nodes whose sockets have ended while their leases run, if
 // so many have that the gateway must be the reason: they are about to dial again, and
 // nothing is to be launched in their place.
-func (p Pressure) silent(now time.Time) []room.Load {
+func (p Pressure) silent(now time.Time, set Settings) []room.Load {
 	takes := 0
 	var bins []room.Load
 	for _, v := range p.Nodes {
@@ -74,7 +74,7 @@ func (p Pressure) silent(now time.Time) []room.Load {
 			takes++
 		}
 		if v.Cut(now) {
-			bins = append(bins, v.Node.Available)
+			bins = append(bins, set.forSeats(v.Node.Available, v.Node.Capacity))
 		}
 	}
 	if !together(len(bins), takes) {
@@ -116,7 +116,7 @@ func Launch(p Pressure, now time.Time, set Settings) Plan {
 		return Plan{}
 	}
 	question := p.shortage(set)
-	question.Bins = append(question.Bins, p.silent(now)...)
+	question.Bins = append(question.Bins, p.silent(now, set)...)
 	supply := placement.Provide(question)
 	if len(supply.Launch) == 0 && supply.Unserved == 0 {
 		return Plan{}
@@ -147,7 +147,7 @@ func (p Pressure) launch(plan *Plan, q placement.Shortage, supply placement.Supp
 		if i == maxLaunches {
 			break
 		}
-		o := q.Offers[offer]
+		o := set.offers()[offer] // with what is kept for pipes
 		l := fleet.Launch{ID: launchID(set.Region, demand.Revision, i, now), Region: set.Region, Version: set.Version, Zone: zone, Type: o.Type, Capacity: o.Capacity,
 			Hour: o.Hour, BootMs: p.Boots.Estimate(o.Type, set.BootMs), State: fleet.Asked, Attempt: 1, At: now, AskedAt: now,
 			Why: why}
@@ -241,19 +241,55 @@ func Inform(waits []fleet.Wait, launches []fleet.Launch, now time.Time, set Sett
 	return plan
 }
 
-// needs groups those who wait by room, and rooms by size.
-func needs(waits []fleet.Wait) []placement.Need {
-	type group struct {
-		room room.Name
-		seat room.Load
+// forSeats is what seats may take of what is available on a node of a capacity: the
+// rest is kept for pipes.
+func (s Settings) forSeats(available, capacity room.Load) room.Load {
+	return available.Minus(s.reserve(room.Room{Profile: s.Profile}, fleet.Node{Capacity: capacity}))
+}
+
+// seatOffers are the types that may be launched, with what seats may take of them.
+func (s Settings) seatOffers() []placement.Offer {
+	out := slices.Clone(s.offers())
+	for i, o := range out {
+		out[i].Capacity = s.forSeats(o.Capacity, o.Capacity)
 	}
-	seats := map[group]int{}
+	return out
+}
+
+// apart is what a room keeps free for pipes on each of several nodes, on top of what
+// every node keeps, if it were on nodes of the largest type.
+func (s Settings) apart(p room.Profile) room.Load {
+	if s.nodesPerRoom() == 1 {
+		return room.Load{}
+	}
+	most := slices.MaxFunc(s.offers(), func(a, b placement.Offer) int { return cmp.Compare(a.Capacity.Kbps, b.Capacity.Kbps) }).Capacity
+	r := room.Room{Profile: p, Nodes: []room.NodeRef{{Node: "a"}, {Node: "b", Feeder: "a"}}}
+	all := s.reserve(r, fleet.Node{ID: "b", Capacity: most}).Plus(p.PipeLoad())
+	more := all.Minus(most.Minus(s.forSeats(most, most)))
+	return room.Load{Kbps: max(more.Kbps, 0), PPS: max(more.PPS, 0)}
+}
+
+// needs groups those who wait by room, and rooms by size. A room of both roles that
+// a node can carry is one piece.
+func (s Settings) needs(waits []fleet.Wait) []placement.Need {
+	seats, all := map[room.Name]map[room.Load]int{}, map[room.Name]room.Load{}
 	for _, w := range waits {
-		seats[group{w.Room, w.Load}]++
+		if seats[w.Room] == nil {
+			seats[w.Room] = map[room.Load]int{}
+		}
+		seats[w.Room][w.Load]++
+		all[w.Room] = all[w.Room].Plus(w.Load)
 	}
+	offers, apart := s.seatOffers(), s.apart(s.Profile)
 	rooms := map[placement.Need]int{}
-	for g, n := range seats {
-		rooms[placement.Need{Seat: g.seat, Seats: n}]++
+	for name, of := range seats {
+		if whole := slices.ContainsFunc(offers, func(o placement.Offer) bool { return all[name].Fits(o.Capacity) }); whole && len(of) > 1 {
+			rooms[placement.Need{Seat: all[name], Seats: 1}]++
+			continue
+		}
+		for seat, n := range of {
+			rooms[placement.Need{Seat: seat, Seats: n, Apart: apart}]++
+		}
 	}
 	var out []placement.Need
 	for need, n := range rooms {

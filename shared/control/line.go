@@ -120,15 +120,15 @@ func Fits(waits []fleet.Wait, nodes []fleet.View, now time.Time, set Settings) A
 	var bins []room.Load
 	for _, v := range nodes {
 		if v.Opens(now) && !v.Hot() {
-			load := v.Node.Available.Minus(set.reserve(room.Room{Profile: set.Profile}, v.Node))
+			load := set.forSeats(v.Node.Available, v.Node.Capacity)
 			free, bins = append(free, space{v.Node.ID, load}), append(bins, load)
 		}
 	}
-	more := needs(waits)
+	more := set.needs(waits)
 	for i := range more {
 		more[i].Seats += max(3, more[i].Seats/2)
 	}
-	if placement.Fit(more, bins, set.offers()) {
+	if placement.Fit(more, bins, set.seatOffers()) {
 		return Ample{First: len(waits), Roomy: true}
 	}
 	slices.SortFunc(free, func(a, b space) int {
@@ -163,7 +163,7 @@ func housed(waits []fleet.Wait, free []space, set Settings) (homes map[room.Name
 			homes[some[0].Room] = free[i].node
 			continue
 		}
-		if slices.ContainsFunc(set.offers(), func(o placement.Offer) bool { return sum.Fits(o.Capacity) }) {
+		if slices.ContainsFunc(set.seatOffers(), func(o placement.Offer) bool { return sum.Fits(o.Capacity) }) {
 			return nil, false
 		}
 		for _, w := range some {

@@ -78,12 +78,12 @@ func (a Ahead) needs(now time.Time, set Settings) []placement.Need {
 
 // bins are what is free on nodes that take people, and on what is coming beyond
 // what those who wait will use.
-func (a Ahead) bins(now time.Time, without map[room.NodeID]bool) []room.Load {
+func (a Ahead) bins(now time.Time, without map[room.NodeID]bool, set Settings) []room.Load {
 	var bins []room.Load
 	for _, l := range a.Launches {
 		shown := slices.ContainsFunc(a.Nodes, func(v fleet.View) bool { return v.Node.ID == l.ID })
 		if l.State != fleet.Landed || !shown { // the index may not show it yet
-			bins = append(bins, l.Capacity)
+			bins = append(bins, set.forSeats(l.Capacity, l.Capacity))
 		}
 	}
 	for _, w := range a.Waits {
@@ -93,7 +93,7 @@ func (a Ahead) bins(now time.Time, without map[room.NodeID]bool) []room.Load {
 	}
 	for _, v := range a.Nodes {
 		if v.Takes(now) && !without[v.Node.ID] {
-			bins = append(bins, v.Node.Available)
+			bins = append(bins, set.forSeats(v.Node.Available, v.Node.Capacity))
 		}
 	}
 	return bins
@@ -103,7 +103,7 @@ func (a Ahead) bins(now time.Time, without map[room.NodeID]bool) []room.Load {
 // committed with the demand's revision, as [Launch] is.
 func Prewarm(a Ahead, now time.Time, set Settings) Plan {
 	question := a.shortage(set)
-	question.Needs, question.Bins = a.needs(now, set), a.bins(now, nil)
+	question.Needs, question.Bins = a.needs(now, set), a.bins(now, nil, set)
 	supply := placement.Provide(question)
 	if len(supply.Launch) == 0 {
 		return Plan{}
@@ -131,7 +131,7 @@ func Keep(a Ahead, now time.Time, set Settings) map[room.NodeID]bool {
 			continue
 		}
 		gone[v.Node.ID] = true
-		question.Bins = a.bins(now, gone)
+		question.Bins = a.bins(now, gone, set)
 		if s := placement.Provide(question); len(s.Launch) > 0 || s.Unserved > 0 {
 			delete(gone, v.Node.ID)
 			keep[v.Node.ID] = true

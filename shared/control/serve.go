@@ -39,6 +39,8 @@ func Serve(s Seating, w Turn, spread uint64, now time.Time, set Settings) (Plan,
 	st, err := seat(s, who, now, set)
 	var refused *events.Error
 	switch {
+	case errors.As(err, &refused) && refused.Code == events.CodeNoCapacity:
+		err = errNoNode // as things are now
 	case errors.Is(err, errCut), errors.As(err, new(lossNoted)):
 		err = errNoNode // others may be on the room's node: it is not seated apart from them
 	}

@@ -13,6 +13,8 @@ type Need struct {
 	Seat  room.Load `json:"seat"`
 	Seats int       `json:"seats"`
 	Rooms int       `json:"rooms"`
+	// Apart is what is kept free on each node, for pipes, where the room is divided.
+	Apart room.Load `json:"apart,omitzero"`
 }
 
 // Offer is a type of node that may be launched.
@@ -101,6 +103,13 @@ func Missing(needs []Need, coming []room.Load, capacity room.Load) int {
 type piece struct {
 	seat  room.Load
 	seats int
+	apart room.Load
+}
+
+// within is how many of the piece's seats a part of it has on a node with so much
+// free, where at most a quarter is kept for pipes.
+func (p piece) within(free room.Load) int {
+	return p.seat.Into(free.Minus(room.Load{Kbps: min(p.apart.Kbps, free.Kbps/4), PPS: min(p.apart.PPS, free.PPS/4)}))
 }
 
 func (p piece) load() room.Load { return p.seat.Times(p.seats) }
@@ -110,7 +119,7 @@ func pieces(needs []Need) []piece {
 	for _, n := range needs {
 		for range n.Rooms {
 			if n.Seats > 0 {
-				out = append(out, piece{n.Seat, n.Seats})
+				out = append(out, piece{n.Seat, n.Seats, n.Apart})
 			}
 		}
 	}
@@ -138,8 +147,8 @@ func pack(ps []piece, bins []room.Load, whole func(piece) bool) []piece {
 			n := p.seats
 			i := slices.IndexFunc(bins, p.load().Fits)
 			if i < 0 && !whole(p) {
-				if i = roomiest(bins, p.seat); i >= 0 {
-					n = p.seat.Into(bins[i])
+				if i = roomiest(bins, p); i >= 0 {
+					n = min(p.within(bins[i]), p.seats)
 				}
 			}
 			if i < 0 {
@@ -155,10 +164,10 @@ func pack(ps []piece, bins []room.Load, whole func(piece) bool) []piece {
 
 // roomiest returns the bin that takes the most of such seats, -1 if none takes
 // one.
-func roomiest(bins []room.Load, seat room.Load) int {
+func roomiest(bins []room.Load, p piece) int {
 	at, most := -1, 0
 	for i, b := range bins {
-		if n := seat.Into(b); n > most {
+		if n := p.within(b); n > most {
 			at, most = i, n
 		}
 	}
@@ -277,7 +286,7 @@ func (s Shortage) limited(ps []piece, byNodes bool) Supply {
 		}
 		before := seatsIn(left)
 		i := slices.IndexFunc(order, func(i int) bool {
-			return out.Hour+s.Offers[i].Hour <= s.Money && roomiest([]room.Load{s.Offers[i].Capacity}, left[0].seat) >= 0
+			return out.Hour+s.Offers[i].Hour <= s.Money && roomiest([]room.Load{s.Offers[i].Capacity}, left[0]) >= 0
 		})
 		if i < 0 {
 			break

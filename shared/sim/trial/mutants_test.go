@@ -32,7 +32,7 @@ var mutants = []mutant{
 			"r := ReturnLoad{id, v.Node.Generation, room.Load{}.Minus(load), now}; changes = append(changes, r, r)"}}},
 	{"a room is written whatever its revision", []patch{{"sim/changes.go", "return s.section(c.Room.Name, c.Room.Section).Revision == c.If", "return true"}}},
 	{"a lease never ends", []patch{{"fleet/fleet.go", "return now.Before(v.LeaseEnds())", "return true"}}},
-	{"what is coming is not subtracted", []patch{{"control/launch.go", "s.Bins = append(s.Bins, l.Capacity)", "_ = l"}}},
+	{"what is coming is not subtracted", []patch{{"control/launch.go", "s.Bins = append(s.Bins, set.forSeats(l.Capacity, l.Capacity))", "_ = l"}}},
 	{"a part of an inventory passes for all of it", []patch{
 		{"control/node.go", "if events.InventoryPart(string(key), inv.Parts) != inv.Part {", "if false {"}}},
 	{"load of an earlier life is returned to the present one", []patch{

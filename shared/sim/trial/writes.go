@@ -97,7 +97,7 @@ func (w *watch) launches(c sim.Contents, l fleet.Launch) {
 		most = room.Load{Kbps: max(most.Kbps, line.load.Kbps), PPS: max(most.PPS, line.load.PPS)}
 	}
 	for _, other := range c.Launches {
-		if other.State != fleet.Landed && other.At.Before(l.At) && most.Times(2).Fits(other.Capacity) {
+		if other.State != fleet.Landed && other.At.Before(l.At) && most.Times(2).Fits(other.Capacity.Minus(w.t.set.PipeReserve)) {
 			w.t.fail("%s is launched for at most %v, and %s is on its way with %v", l.ID, most, other.ID, other.Capacity)
 		}
 	}
