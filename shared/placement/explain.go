@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -35,9 +36,9 @@ type logged struct {
 	} `json:"inputs"`
 }
 
-// ErrNothingToExplain says that a line is not a decision about where a seat goes
-// or what to launch.
-var ErrNothingToExplain = errors.New("the line holds no placement and no launch")
+// ErrNothingToExplain says that a line is not a decision about where a seat goes,
+// what to launch, or what becomes of a node.
+var ErrNothingToExplain = errors.New("the line holds no placement, no launch and no node's end")
 
 // Explain makes a logged decision again, from the inputs in its line of JSON,
 // and explains it in sentences. Where the same inputs now lead to something
@@ -62,9 +63,63 @@ func Explain(line string) (string, error) {
 		}
 		explainSupply(&b, *in.Shortage, in.Supply)
 	default:
-		return "", ErrNothingToExplain
+		if !explainNode(&b, []byte(line)) {
+			return "", ErrNothingToExplain
+		}
 	}
 	return b.String(), nil
+}
+
+// explainNode tells what a decision about one node (a drain, a node that is emptied,
+// ended or given up) was made from. Nothing is decided anew: what the node had on it is
+// not in the line.
+func explainNode(b *strings.Builder, line []byte) bool {
+	var l struct {
+		Choice string `json:"choice"`
+		Inputs struct {
+			Node         string            `json:"node"`
+			State        string            `json:"state"`
+			LeaseEndedMs *int64            `json:"leaseEndedMs"`
+			Gone         bool              `json:"instanceGone"`
+			Empty        bool              `json:"empty"`
+			Blocks       *int              `json:"blocks"`
+			WithinMs     *int64            `json:"withinMs"`
+			People       *int              `json:"people"`
+			Onto         map[string]string `json:"onto"`
+			Others       map[string]string `json:"others"`
+		} `json:"inputs"`
+	}
+	in := &l.Inputs
+	if json.Unmarshal(line, &l) != nil || l.Choice == "" || in.Node == "" || in.LeaseEndedMs == nil {
+		return false
+	}
+	lease := fmt.Sprintf("runs for %d ms more", -*in.LeaseEndedMs)
+	if *in.LeaseEndedMs > 0 {
+		lease = fmt.Sprintf("ended %d ms before", *in.LeaseEndedMs)
+	}
+	fmt.Fprintf(b, "%s is %s; its lease %s.\n", in.Node, in.State, lease)
+	if in.Gone {
+		b.WriteString("EC2 says that its instance is gone.\n")
+	}
+	if in.Empty {
+		b.WriteString("Nothing is granted on it.\n")
+	}
+	if in.Blocks != nil {
+		fmt.Fprintf(b, "%d blocks of rooms were on it.\n", *in.Blocks)
+	}
+	switch {
+	case in.WithinMs != nil:
+		fmt.Fprintf(b, "Its people are asked to go, and made to after %d ms.\n", *in.WithinMs)
+	case in.People != nil:
+		fmt.Fprintf(b, "Its %d people are asked to go, and nobody is made to.\n", *in.People)
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Onto)) {
+		fmt.Fprintf(b, "- room %s fits onto %s\n", name, in.Onto[name])
+	}
+	for _, id := range slices.Sorted(maps.Keys(in.Others)) {
+		fmt.Fprintf(b, "- %s stays: %s\n", id, in.Others[id])
+	}
+	return true
 }
 
 func explainChoice(b *strings.Builder, q Question, was *Choice) {

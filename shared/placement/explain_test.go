@@ -53,3 +53,24 @@ func FuzzExplain(f *testing.F) {
 		}
 	})
 }
+
+func TestExplainANodeThatIsEmptied(t *testing.T) {
+	why, err := placement.Explain(`{"step":"consolidate","choice":"empty a node","why":"its 3 people fit onto other nodes","inputs":{"node":"n-a","state":"ready",
+		"leaseEndedMs":-6000,"blocks":2,"people":3,"onto":{"lounge":"n-b"},"others":{"n-c":"somebody has just come"}}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"consolidate: empty a node, because its 3 people fit onto other nodes.", "n-a is ready; its lease runs for 6000 ms more.", "2 blocks",
+		"3 people are asked to go, and nobody is made to", "room lounge fits onto n-b", "n-c stays: somebody has just come"} {
+		if !strings.Contains(why, want) {
+			t.Errorf("it does not say %q:\n%s", want, why)
+		}
+	}
+	if why, err = placement.Explain(`{"step":"drain","choice":"drain","why":"the deadline has passed","inputs":{"node":"n-a","state":"draining","leaseEndedMs":20,"blocks":0,"withinMs":0}}`); err != nil ||
+		!strings.Contains(why, "its lease ended 20 ms before") || !strings.Contains(why, "made to after 0 ms") {
+		t.Errorf("%v: %s", err, why)
+	}
+	if _, err := placement.Explain(`{"step":"join","choice":"seat","why":"a seat in the room's block","inputs":{"node":"n-a"}}`); !errors.Is(err, placement.ErrNothingToExplain) {
+		t.Errorf("a seat is no decision about a node: %v", err)
+	}
+}
