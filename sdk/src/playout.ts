@@ -19,7 +19,7 @@ export function delayOf(delayMs: number | undefined): number | undefined {
 
 /** What of one stream is played now. Times in milliseconds. */
 export interface Playing {
-  /** When it was captured, by the node's clock. */
+  /** When it was captured, or, where the browser does not say that of both, came here, by a clock that both have in common. */
   readonly capturedMs: number;
   /** How long packets have waited to be played lately. */
   readonly delayMs: number;
@@ -47,6 +47,19 @@ export function align(sound: Playing, picture: Playing, least: number | undefine
   return skew > 0 ? { sound: late, picture: early } : { sound: early, picture: late };
 }
 
+/** What a browser says of one stream: Chromium, when it was captured only of streams that it keeps together itself. */
+type Told = Omit<Playing, "capturedMs"> & { readonly capturedMs: number | undefined };
+
+/**
+ * Sound and picture in one measure. What the node sends at a time was captured at a
+ * time, and comes over one network: so what waits longer here is behind.
+ */
+function comparable(sound: Told, picture: Told): [sound: Playing, picture: Playing] {
+  const both = sound.capturedMs !== undefined && picture.capturedMs !== undefined;
+  const of = (told: Told): Playing => ({ ...told, capturedMs: both ? told.capturedMs ?? 0 : -told.delayMs });
+  return [of(sound), of(picture)];
+}
+
 /** Sources that belong together. */
 const pairs: readonly (readonly [sound: Source, picture: Source])[] = [["microphone", "camera"], ["screen_audio", "screen"]];
 
@@ -56,7 +69,7 @@ type Entry = Readonly<Record<string, unknown>>;
  * Keeps what is received waiting as long as the page wants, and the sound and the
  * picture of each person together: they come on streams of their own, so browsers do
  * not do it by themselves. Where a browser cannot be told how long to wait, or does
- * not say what it plays, everything stays as it is.
+ * not say how long it does, everything stays as it is.
  */
 export class Playout {
   readonly #carried: () => ReadonlyMap<string, Stream>;
@@ -128,19 +141,19 @@ export class Playout {
     for (const [heard, seen] of together) {
       const [sound, picture] = [playing.get(heard.mid), playing.get(seen.mid)];
       if (!sound || !picture) continue;
-      const next = align(sound, picture, this.#least);
+      const next = align(...comparable(sound, picture), this.#least);
       this.#set(heard.mid, heard.csrc, next.sound);
       this.#set(seen.mid, seen.csrc, next.picture);
     }
   }
 
   /** What a stream plays; undefined where the browser does not say, or nothing has been played since the last look. */
-  #playing(mid: string, entry: Entry): Playing | undefined {
+  #playing(mid: string, entry: Entry): Told | undefined {
     const [captured, waited, played] = ["estimatedPlayoutTimestamp", "jitterBufferDelay", "jitterBufferEmittedCount"].map((f) => entry[f]);
-    if (typeof captured !== "number" || typeof waited !== "number" || typeof played !== "number") return undefined;
+    if (typeof waited !== "number" || typeof played !== "number") return undefined;
     const [waitedBefore, playedBefore] = this.#before.get(mid) ?? [0, 0];
     this.#before.set(mid, [waited, played]);
     if (played <= playedBefore) return undefined;
-    return { capturedMs: captured, delayMs: (1000 * (waited - waitedBefore)) / (played - playedBefore), targetMs: this.#targets.get(mid)?.targetMs };
+    return { capturedMs: typeof captured === "number" ? captured : undefined, delayMs: (1000 * (waited - waitedBefore)) / (played - playedBefore), targetMs: this.#targets.get(mid)?.targetMs };
   }
 }

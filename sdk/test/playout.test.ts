@@ -91,6 +91,16 @@ describe("how long what is received waits", () => {
     playout.follow(undefined);
     await pass();
   });
+  test("where a browser does not say when things were captured, what waits longer is behind", async () => {
+    const playout = new Playout(() => carried, undefined);
+    playout.follow(peer);
+    carried = new Map([["a", { ...camera("a", "ada", 1), source: "microphone" }], ["v", camera("v", "ada", 2)]]);
+    const waits = (mid: string, ms: number, played: number) => ({ type: "inbound-rtp", mid, jitterBufferDelay: (played * ms) / 1000, jitterBufferEmittedCount: played });
+    entries = [waits("a", 180, 1_000), { ...waits("v", 60, 30), estimatedPlayoutTimestamp: 5_000 }];
+    await pass();
+    assert.deepEqual(targets(), [null, null, 120, null]);
+    playout.follow(undefined);
+  });
   test("browsers that cannot be told, or do not say what they play, are left alone", async () => {
     receivers.set("v", {} as FakeReceiver);
     const playout = new Playout(() => carried, 100);
