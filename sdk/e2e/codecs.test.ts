@@ -104,4 +104,21 @@ describe("a room of each codec", () => {
       }
     });
   }
+
+  test("who cannot decode it is told so, on the tile too", { timeout: 90_000 }, async () => {
+    await stack.api("rooms", { name: "foreign", videoCodecs: ["vp9"] });
+    const ada = await join("foreign", "vp9", "ada", "publisher", false);
+    const eve = await join("foreign", "vp8", "eve", "viewer", false);
+    try {
+      await eve.locator('[data-participant="ada"][data-source="camera"] .note').waitFor({ timeout: 40_000 });
+      const told = await eve.evaluate(() => {
+        const publication = window.room.remoteParticipants.get("ada")?.getTrackPublication("camera");
+        return [publication?.isUndecodable, publication?.isPaused, publication?.track.isShown];
+      });
+      assert.deepEqual(told, [true, false, false]);
+      assert.equal(await arriving(eve), undefined, "something was decoded");
+    } finally {
+      await Promise.all([ada.context().close(), eve.context().close()]);
+    }
+  });
 });
