@@ -64,6 +64,7 @@ function Meeting({ call }: { call: Call }) {
       <header class="bar">
         <Brand />
         <h1>{view.choice?.room ?? room.name}</h1>
+        {room.metadata && <p class="topic">{room.metadata}</p>}
         <span class="count" title={watching > 0 ? `${watching.toLocaleString("en")} only watching` : undefined}>
           <PeopleIcon /><span data-people={people}>{people.toLocaleString("en")}</span><span class="visually-hidden"> people in the room</span>
         </span>

@@ -57,6 +57,19 @@ describe("the stage, moderation and chat", () => {
     await screenshot(ada, "stage-promoted");
   });
 
+  test("what is said of the room, and of somebody, is told to everybody", async () => {
+    await ada.evaluate(() => window.room.admin.setRoomMetadata("Plans for spring"));
+    await Promise.all([ada, eve].map((page) => page.getByText("Plans for spring").waitFor()));
+    await stack.send("PATCH", "rooms/hall", { metadata: "Plans for summer" });
+    await Promise.all([ada, eve].map((page) => page.getByText("Plans for summer").waitFor()));
+    await stack.send("PATCH", "rooms/hall/participants/eve", { metadata: "chair" });
+    await ada.waitForFunction(() => window.room.remoteParticipants.get("eve")?.metadata === "chair");
+    const refused = await eve.evaluate(() => window.room.admin.setRoomMetadata("mine").catch((e: { code: string }) => e.code));
+    assert.equal(refused, "token_no_permission");
+    await stack.send("PATCH", "rooms/hall", { metadata: "" });
+    await ada.getByText("Plans for summer").waitFor({ state: "detached" });
+  });
+
   test("people write to each other, and who has the chat closed sees that something is new", async () => {
     await ada.getByRole("button", { name: "Chat" }).click();
     await ada.getByLabel("Message").fill("Welcome on stage, eve! ☕");
