@@ -37,6 +37,7 @@ const (
 
 	// The room or the fleet cannot take this participant.
 	CodeRoomFull        Code = "room_full"        // no seat is free: the room's own limit, or its node's
+	CodeRoomTooLarge    Code = "room_too_large"   // more blocks or nodes than one room may have
 	CodeStageFull       Code = "stage_full"       // the room's limit of publishers
 	CodeNoCapacity      Code = "no_capacity"      // retry: no node has room and none can be launched now
 	CodeBudgetExhausted Code = "budget_exhausted" // the deployment's own limit of nodes

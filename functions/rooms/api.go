@@ -34,6 +34,7 @@ var statuses = map[events.Code]int{
 	events.CodeBadJSON:      http.StatusBadRequest,
 	events.CodeTooLarge:     http.StatusRequestEntityTooLarge,
 	events.CodeBusy:         http.StatusServiceUnavailable,
+	events.CodeRoomTooLarge: http.StatusConflict,
 	events.CodeStageFull:    http.StatusConflict,
 	events.CodeRoomFull:     http.StatusConflict,
 	events.CodeNoCapacity:   http.StatusServiceUnavailable,
@@ -157,6 +158,10 @@ func (a api) room(ctx context.Context, name room.Name) (any, error) {
 
 // summary reads the blocks of a room, which know who is there.
 func (a api) summary(ctx context.Context, r room.Room) (roomSummary, []room.Key, error) {
+	r, err := a.world.Joined(ctx, r)
+	if err != nil {
+		return roomSummary{}, nil, err
+	}
 	var keys []step.Key
 	for _, b := range r.Blocks {
 		keys = append(keys, step.BlockKey{Room: r.Name, Index: b.Index})

@@ -106,6 +106,13 @@ func (a api) overview(ctx context.Context) (any, error) {
 		}
 		found[name] = items
 	}
+	for i, r := range found["rooms"].Rooms {
+		joined, err := a.world.Joined(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		found["rooms"].Rooms[i] = joined
+	}
 	out.addRooms(found["rooms"].Rooms)
 	out.addNodes(found["nodes"].Nodes, found["rooms"].Rooms, a.world.Now(), a.world.Settings)
 	for _, l := range found["demand"].Launches {

@@ -33,6 +33,7 @@ export const errorWords: Readonly<Record<ErrorCode, Words>> = {
   token_no_permission: { title: "You may not do that here", text: "This invitation does not allow it. You may be able to join as a viewer." },
   unauthorized: { title: "Access denied", text: "The key that this page used is missing or wrong." },
   room_full: { title: "The room is full", text: "As many people as it takes are in it. Try again when somebody has left." },
+  room_too_large: { title: "The room cannot grow any more", text: "No room takes more people than are in this one." },
   stage_full: { title: "The stage is full", text: "As many people as may speak are on it. You can join as a viewer instead." },
   no_capacity: { title: "No server is free right now", text: "All servers are in use and no further one can be started at the moment. Try again in a minute." },
   budget_exhausted: { title: "The limit of this site is reached", text: "It may not start more servers. Try again later, or tell whoever runs it." },

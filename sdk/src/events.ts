@@ -583,6 +583,8 @@ export type Code =
   | "unauthorized"
   /** no seat is free: the room's own limit, or its node's */
   | "room_full"
+  /** more blocks or nodes than one room may have */
+  | "room_too_large"
   /** the room's limit of publishers */
   | "stage_full"
   /** retry: no node has room and none can be launched now */

@@ -27,6 +27,9 @@ type Settings struct {
 	Zones []string
 	// NodesPerRoom bounds the nodes that one room is on; 0 means 1.
 	NodesPerRoom int
+	// SectionBlocks and SectionNodes bound a section of a room; 0 stands for
+	// [room.SectionBlocks] and [room.SectionNodes].
+	SectionBlocks, SectionNodes int
 	// PipeReserve is what seats leave free on a node for the pipes of rooms that
 	// outgrow it, where NodesPerRoom is above 1; the zero Load stands for
 	// [room.Room.PipeReserve]. It is a wish and not a bound: claims that race may

@@ -109,7 +109,7 @@ func (s Seating) mayGrant(who seeker, now time.Time) (crowd bool, err error) {
 	switch {
 	case s.unseen(who.Role), crowd && !s.Complete:
 		return crowd, ErrLookAgain
-	case crowd && who.Looked < crowdLooks && who.Spread%grantsOne != 0:
+	case (crowd || s.Fresh && who.Looked >= 0) && who.Looked < crowdLooks && who.Spread%grantsOne != 0:
 		return crowd, ErrCrowd
 	}
 	return crowd, nil
@@ -118,16 +118,23 @@ func (s Seating) mayGrant(who seeker, now time.Time) (crowd bool, err error) {
 // wanted is how many seats a grant claims: as many as the room has for the role,
 // so that blocks double, and in a crowd twice as many, in several blocks.
 func wanted(r room.Room, role room.Role, crowd bool) int {
-	seats := min(max(4, r.GrantedTo(role)/2), fleet.MaxBlockSeats)
+	least := 4
+	if r.Section > 0 {
+		least = fleet.MaxBlockSeats // the room is large, and this one new
+	}
+	seats := min(max(least, r.GrantedTo(role)/2), fleet.MaxBlockSeats)
 	if crowd {
-		seats = min(max(4, 3*r.GrantedTo(role)), crowdBlocks*fleet.MaxBlockSeats)
+		seats = min(max(least, 3*r.GrantedTo(role)), crowdBlocks*fleet.MaxBlockSeats)
 	}
 	return min(seats, grantable(r, role))
 }
 
 // grantable is how many seats for a role the room's limits leave.
 func grantable(r room.Room, role room.Role) int {
-	if role == room.Viewer {
+	switch {
+	case role == room.Viewer && r.Apart && r.Section == 0:
+		return r.Pool()
+	case role == room.Viewer:
 		return r.SeatsLeft
 	}
 	return min(r.SeatsLeft, r.StageLeft())

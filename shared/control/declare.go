@@ -38,7 +38,7 @@ func Declare(was *room.Room, d Declaration, now time.Time, set Settings) (Plan, 
 			return Plan{}, err
 		}
 		r.Profile = d.Profile
-		r.SeatsLeft = d.Profile.MaxParticipants - r.Granted()
+		r.SeatsLeft = d.Profile.MaxParticipants - was.Given()
 	}
 	if m := d.Metadata; m != nil && *m != r.Metadata {
 		r = r.WithMetadata(*m, now)
@@ -55,11 +55,11 @@ func Declare(was *room.Room, d Declaration, now time.Time, set Settings) (Plan, 
 // changeable reports why a room's profile cannot become next, if it cannot.
 func changeable(r room.Room, next room.Profile) error {
 	for _, role := range []room.Role{room.Publisher, room.Viewer} {
-		if r.GrantedTo(role) > 0 && r.Profile.SeatLoad(role) != next.SeatLoad(role) {
+		if (r.Apart || r.GrantedTo(role) > 0) && r.Profile.SeatLoad(role) != next.SeatLoad(role) {
 			return events.Errorf(events.CodeBadField, "people are in the room: its streams and bitrates can be changed when it is empty")
 		}
 	}
-	if n := r.Granted(); n > next.MaxParticipants {
+	if n := r.Given(); n > next.MaxParticipants {
 		return events.Errorf(events.CodeBadField, "maxParticipants is %d, but %d seats are granted", next.MaxParticipants, n)
 	}
 	if n := r.GrantedTo(room.Publisher); n > next.MaxPublishers {

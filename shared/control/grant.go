@@ -58,6 +58,15 @@ func (s Seating) grant(who seeker, p room.Participant, held room.Held, now time.
 	if s.Room != nil {
 		was = *s.Room
 	}
+	switch {
+	case was.Apart && !s.Complete:
+		return room.BlockRef{}, grant{}, ErrLookAgain
+	case s.Narrow:
+		return room.BlockRef{}, grant{}, ErrNarrow
+	case was.Section > 0 && who.Role != room.Viewer, s.closed(was, who, set):
+		return room.BlockRef{}, grant{}, s.fullSection()
+	}
+	was, drawn := s.drawn(was)
 	seats := min(who.turn.claims(wanted(was, who.Role, who.crowd)), grantable(was, who.Role))
 	var from *transfer
 	if seats < 1 {
@@ -69,10 +78,14 @@ func (s Seating) grant(who seeker, p room.Participant, held room.Held, now time.
 		case s.Complete && s.holds(who, held):
 			seats = 1
 		default:
-			return room.BlockRef{}, grant{}, err
+			return room.BlockRef{}, grant{}, s.elsewhereFull(was, who, err)
 		}
 	}
-	return s.claim(who, p, was, seats, from, now, set)
+	ref, g, err := s.claim(who, p, was, seats, from, now, set)
+	if err == nil {
+		g.commit.Changes = append(g.commit.Changes, s.given(was, drawn)...)
+	}
+	return ref, g, err
 }
 
 // claim claims a new block of seats, which come out of another block where from
@@ -88,7 +101,7 @@ func (s Seating) claim(who seeker, p room.Participant, was room.Room, seats int,
 	q = who.turn.home(q)
 	choice := placement.Choose(q)
 	home := choice.Rank == placement.HomeAll || choice.Rank == placement.HomeSome
-	if o, on := s.grownOn(now); on && !home && from == nil && !who.stays && !o.shunned(who) {
+	if o, on := s.grownOn(now); on && !was.Apart && !home && from == nil && !who.stays && !o.shunned(who) {
 		joined := choice.Seats > 0 && o.feeds(r.Profile)
 		if o.small(r.Profile) || !joined {
 			if whole, there := s.elsewhere(who, o, seats, now, set); there.Seats > 0 {
@@ -102,7 +115,13 @@ func (s Seating) claim(who seeker, p room.Participant, was room.Room, seats int,
 		}
 	}
 	if choice.Seats == 0 {
+		if s.wide(was, who, set) {
+			return room.BlockRef{}, grant{}, s.fullSection()
+		}
 		return room.BlockRef{}, grant{}, s.noPlace(further, now, set)
+	}
+	if err := tooLarge(was); err != nil {
+		return room.BlockRef{}, grant{}, err
 	}
 	return s.put(who, p, was, r, q, choice, from, now, set)
 }
@@ -117,11 +136,11 @@ func (s Seating) put(who seeker, p room.Participant, was, r room.Room, q placeme
 	changes := from.changes(loads)
 	next, more := s.balance(was, granted, loads, ref.Node, set.nodesPerRoom() > 1, now)
 	home := slices.Contains(q.Home, ref.Node)
-	if len(q.Home) > 0 && !home && set.nodesPerRoom() > 1 && next.Pipes(ref.Node) == 0 {
+	if (len(q.Home) > 0 || was.Apart && len(was.Nodes) > 0) && !home && set.nodesPerRoom() > 1 && next.Pipes(ref.Node) == 0 {
 		return room.BlockRef{}, grant{}, s.noFeeder()
 	}
 	revision := int64(0) // a room made here has one already, and is not there yet
-	if s.Room != nil {
+	if s.Room != nil && !s.Fresh {
 		revision = s.Room.Revision
 	}
 	changes = append(append(append(more, changes...), PutRoom{next, revision}), blocks...)
@@ -152,8 +171,13 @@ func (s Seating) question(who seeker, r room.Room, seat room.Load, seats int, fr
 	homes := s.homes(now)
 	reachable := slices.ContainsFunc(homes, func(v fleet.View) bool { return !slices.Contains(who.Avoid, v.Node.ID) })
 	// Who is alone on a node that does not answer may leave it for another one.
-	further = len(homes) < set.nodesPerRoom() || !reachable
-	pipes := set.nodesPerRoom() > 1 && len(homes) > 0
+	further = max(len(homes), len(r.Nodes)) < set.nodesPerRoom() || !reachable
+	if r.Apart {
+		reachable = reachable || len(homes) == 0
+		further = len(r.Nodes) < set.nodesPerRoom()
+	}
+	further = further && !s.wide(r, who, set)
+	pipes := set.nodesPerRoom() > 1 && (len(homes) > 0 || r.Apart && len(r.Nodes) > 0)
 	if pipes && reachable && slices.ContainsFunc(homes, func(v fleet.View) bool { return v.Node.PipePort == 0 }) {
 		further = false // a node of an older kind
 	}
@@ -164,6 +188,10 @@ func (s Seating) question(who seeker, r room.Room, seat room.Load, seats int, fr
 	shown := slices.Clone(homes)
 	if further {
 		for _, v := range s.Candidates {
+			ref := r.NodeRef(v.Node.ID)
+			if ref != nil && ref.Section != r.Section {
+				continue // a node is of one section
+			}
 			if !slices.ContainsFunc(homes, func(h fleet.View) bool { return h.Node.ID == v.Node.ID }) && (!pipes || !reachable || v.Node.PipePort > 0) {
 				shown = append(shown, v)
 			}
@@ -185,7 +213,7 @@ func (s Seating) question(who seeker, r room.Room, seat room.Load, seats int, fr
 	}
 	q = placement.Ask(seat, seats, from.relieve(shown), now)
 	q.Avoid, q.Spread = slices.Concat(who.Avoid, s.leaving()), who.Spread
-	if len(homes) == 0 {
+	if len(homes) == 0 && !r.Apart {
 		q.Margin = set.Margin()
 	}
 	for _, h := range homes {
@@ -232,25 +260,35 @@ func (s Seating) balance(was, next room.Room, loads map[room.NodeID]room.Load, t
 	pipe := was.Profile.PipeLoad()
 	spare := func(id room.NodeID) int {
 		v := s.view(id)
+		if v == nil && (was.Apart || len(was.Nodes) > 2*room.SectionNodes) {
+			return -1 // of such rooms not all nodes are looked at
+		}
 		if !pipes || v == nil || !v.Takes(now) || v.Node.PipePort == 0 || slices.Contains(was.Shunned(now), id) {
 			return 0
 		}
 		return pipe.Into(v.Node.Available.Minus(loads[id]))
 	}
-	lost := func(id room.NodeID) bool { v := s.view(id); return v != nil && !v.Node.State.Living() }
+	lost := func(id room.NodeID) bool {
+		v := s.view(id)
+		return v != nil && !v.Node.State.Living() && (!was.Apart || s.knows(was.Neighbours(id)))
+	}
 	next = next.SettledWithout(lost, spare, now)
-	lives := map[room.NodeID]room.Generation{}
+	before, after := was.AllPipes(), next.AllPipes()
+	lives, more := map[room.NodeID]room.Generation{}, map[room.NodeID]int{}
 	for _, ref := range slices.Concat(was.Nodes, next.Nodes) {
 		lives[ref.Node] = max(lives[ref.Node], ref.Generation)
 	}
-	for id := range lives {
-		n := 0
-		if ref := next.NodeRef(id); ref != nil && ref.Generation == lives[id] {
-			n = next.Pipes(id) // where only an earlier life's block is left, they went with it
+	for _, ref := range next.Nodes {
+		if ref.Generation == lives[ref.Node] {
+			more[ref.Node] += after[ref.Node] // where only an earlier life's block is left, they went with it
 		}
-		if ref := was.NodeRef(id); ref != nil && ref.Generation == lives[id] {
-			n -= was.Pipes(id) // an earlier life's went with it
+	}
+	for _, ref := range was.Nodes {
+		if ref.Generation == lives[ref.Node] {
+			more[ref.Node] -= before[ref.Node] // an earlier life's went with it
 		}
+	}
+	for id, n := range more {
 		if n != 0 {
 			loads[id] = loads[id].Plus(pipe.Times(n))
 		}
@@ -266,7 +304,7 @@ func (s Seating) balance(was, next room.Room, loads map[room.NodeID]room.Load, t
 			changes = append(changes, ReturnLoad{id, v.Node.Generation, room.Load{}.Minus(load), now})
 		}
 	}
-	return next, changes
+	return next, append(changes, s.planted(was, next)...)
 }
 
 // view returns a node of the snapshot, be the room on it or not.
@@ -307,8 +345,8 @@ func (s Seating) withoutBlock(index int, loads map[room.NodeID]room.Load, now ti
 func (s Seating) without(was, next room.Room, loads map[room.NodeID]room.Load, now time.Time) []Change {
 	joined := slices.ContainsFunc(was.Nodes, func(n room.NodeRef) bool { return n.Feeder != "" })
 	next, changes := s.balance(was, next, loads, "", joined, now)
-	if len(next.Blocks) == 0 && was.KeepUntil.IsZero() {
-		return append(changes, DeleteRoom{Name: was.Name, If: was.Revision})
+	if len(next.Blocks) == 0 {
+		return s.over(was, next, changes)
 	}
 	return append(changes, PutRoom{next, was.Revision})
 }

@@ -101,6 +101,9 @@ func (s Seating) cast(p room.Participant, b fleet.Block, home fleet.View, role r
 	if p.Held.Revision > 0 {
 		return Plan{}, false, unsettled()
 	}
+	if s.Head != nil && role != room.Viewer {
+		return s.callToStage(p, home, d)
+	}
 	if c, to := s.sitOver(next, b, now); to != nil {
 		d.Why, d.Inputs["to"] = "a free seat of that role on its node", to.Index
 		return Plan{Commits: c, Sends: []Send{told}, Decision: d}, false, nil
@@ -273,7 +276,7 @@ func EndRoom(s Ending, name room.Name) (Plan, error) {
 		Inputs: map[string]any{"room": name, "nodes": len(s.Nodes), "waiting": len(s.Waits)}}}
 	if r := s.Room; r != nil {
 		switch {
-		case len(r.Blocks) == 0:
+		case r.Over():
 			plan.Commits = append(plan.Commits, One(DeleteRoom{Name: r.Name, If: r.Revision}))
 		case !r.KeepUntil.IsZero():
 			next := r.Clone()

@@ -70,7 +70,7 @@ func settleHeld(p *room.Participant, held room.Held) {
 // holds reports whether a seeker keeps a seat for its role until a new one stands.
 func (s Seating) holds(who seeker, held room.Held) bool {
 	b := s.block(held.Block)
-	if held.Revision == 0 || b == nil || !b.For(who.Role) {
+	if held.Revision == 0 || b == nil || !b.For(who.Role) || s.foreign(b.Index) {
 		return false
 	}
 	rev, sits := b.Members[who.Key]

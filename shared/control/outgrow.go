@@ -76,7 +76,7 @@ func (s Seating) leaving() []room.NodeID {
 // for it; else the zero Load. It needs a complete snapshot.
 func (s Seating) Outgrowing(role room.Role, now time.Time, set Settings) room.Load {
 	o, ok := s.grownOn(now)
-	if !ok || s.Room == nil {
+	if !ok || s.Room == nil || s.Room.Apart {
 		return room.Load{}
 	}
 	seat := s.Room.Profile.SeatLoad(role)

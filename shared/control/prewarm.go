@@ -64,7 +64,7 @@ func (a Ahead) needs(now time.Time, set Settings) []placement.Need {
 		}
 		left := r.Seats
 		if i := slices.IndexFunc(a.Rooms, func(x room.Room) bool { return x.Name == r.Room }); i >= 0 {
-			left -= a.Rooms[i].Granted()
+			left -= a.Rooms[i].Given()
 		}
 		if left > 0 {
 			needs = append(needs, placement.Need{Seat: r.Seat, Seats: left, Rooms: 1})

@@ -27,7 +27,7 @@ func (s Seating) own(key room.Key, prev room.Participant) *fleet.Block {
 		return nil
 	}
 	b := s.block(prev.Block)
-	if b == nil || b.Members[key] != prev.Revision {
+	if b == nil || b.Members[key] != prev.Revision || s.foreign(b.Index) {
 		return nil
 	}
 	return b
@@ -111,6 +111,9 @@ func (s Seating) rehome(who seeker, prev room.Participant, now time.Time, set Se
 // node, and brings along what the room has on a dead one. It returns the
 // snapshot to go on with, and what to commit first, also before who waits (errNoNode).
 func (s Seating) leave(who seeker, prev room.Participant, now time.Time, set Settings) (Seating, []Commit, error) {
+	if own := s.own(who.Key, prev); s.Narrow && own != nil && (s.dead(*own, now) || slices.Contains(who.Avoid, own.Node)) {
+		return s, nil, ErrNarrow
+	}
 	s, first, err := s.splits(who, prev, now, set)
 	if err != nil {
 		return s, first, err
@@ -155,6 +158,7 @@ func (s Seating) rehomed(who seeker, blocks []fleet.Block, now time.Time, set Se
 	for _, b := range blocks {
 		need = need.Plus(b.Load)
 	}
+	who.stays = true // the node they leave goes
 	from, life := blocks[0].Node, blocks[0].Generation
 	who.Avoid = append(slices.Clone(who.Avoid), was.Shunned(now)...)
 	if v := s.view(from); v != nil && v.Node.Generation == life {
@@ -185,7 +189,7 @@ func (s Seating) rehomed(who seeker, blocks []fleet.Block, now time.Time, set Se
 		moves = append(moves, MoveBlock{Block: b, From: from, If: life})
 	}
 	r, changes := s.balance(was, was.WithMoved(to.Node.ID, to.Node.Generation, indexes...), loads, to.Node.ID, set.nodesPerRoom() > 1, now)
-	if len(q.Home) > 0 && !slices.Contains(q.Home, to.Node.ID) && set.nodesPerRoom() > 1 && r.Pipes(to.Node.ID) == 0 {
+	if (len(q.Home) > 0 || was.Apart && len(was.Nodes) > 0) && !slices.Contains(q.Home, to.Node.ID) && set.nodesPerRoom() > 1 && r.Pipes(to.Node.ID) == 0 {
 		return s, Commit{}, false // nobody there could hear the others
 	}
 	next.Room = &r

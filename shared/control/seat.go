@@ -20,6 +20,18 @@ var ErrLookAgain = errors.New("the snapshot is not complete")
 type Seating struct {
 	Room        *room.Room
 	Participant *room.Participant
+	// Head is the room where Room is one of its further sections, and Fresh says that
+	// this section is to be made. Tried are sections that had no seat; Last says that
+	// there is no other to be tried, Squeezed that this one has seats left, and is to
+	// grant them whatever its bounds.
+	Head     *room.Room
+	Fresh    bool
+	Tried    []int
+	Last     bool
+	Squeezed bool
+	// Narrow says that of a section only those blocks were looked at that may have a
+	// seat, with their nodes: enough to sit down, and to see a crowd.
+	Narrow bool
 	// Blocks are those of the room that were loaded, Nodes the nodes of the room.
 	Blocks []fleet.Block
 	Nodes  []fleet.View
@@ -169,7 +181,7 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 		p.Block = block.Index
 		settleHeld(&p, held)
 		out.participant, out.node, out.why = p, *node, "a seat in the room's block"
-		out.commits = append(first, sitDown(s, *block, p, prev)...)
+		out.commits = append(append(first, sitDown(s, *block, p, prev)...), s.noteFull()...)
 		out.giveUp(s, now)
 		return out, nil
 	}
@@ -189,6 +201,7 @@ func seat(s Seating, who seeker, now time.Time, set Settings) (seated, error) {
 	out.asked, out.choice = &grant.asked, grant.choice
 	out.together, out.free = grant.together, grant.free
 	out.commits = append(append(first, One(PutParticipant{p, prev.Revision}), grant.commit), grant.after...)
+	out.commits = append(out.commits, s.noteFull()...)
 	out.left = grant.sends
 	out.giveUp(s, now)
 	return out, nil
@@ -310,6 +323,9 @@ func (s Seating) Stays(b fleet.Block) bool {
 func release(s Seating, b fleet.Block, key room.Key, revision room.Revision, now time.Time) []Commit {
 	if rev, sits := b.Members[key]; !sits || rev != revision {
 		return nil
+	}
+	if s.foreign(b.Index) {
+		return []Commit{One(ReleaseSeat{b.Room, b.Index, key, revision})} // a sweep sees to the rest
 	}
 	if len(b.Members) == 1 {
 		return []Commit{returnBlock(s, b, key, revision, now)}

@@ -76,7 +76,9 @@ type NodeSweep struct {
 	// moved elsewhere, which an index may still show here, is passed over.
 	Blocks []fleet.Block
 	Rooms  map[room.Name]room.Room
-	// Peers are the other nodes of those rooms.
+	// Heads are the rooms of those that are further sections.
+	Heads map[room.Name]room.Room
+	// Peers are the other nodes of those rooms, of a large one those near this.
 	Peers []fleet.View
 	// Instance is nil where EC2 does not list one.
 	Instance *Instance
@@ -143,7 +145,7 @@ func Sweep(s NodeSweep, now time.Time, set Settings) Plan {
 		plan.Sends, plan.Terminations = end.Sends, end.Terminations
 		return plan
 	}
-	plan := s.tidy(now, d)
+	plan := s.tidy(now, d, set)
 	s.overcommit(&plan)
 	plan.Sends = append(plan.Sends, s.follow(now)...)
 	if n.State == fleet.Draining {
@@ -275,13 +277,17 @@ func (s NodeSweep) part(now time.Time) []Commit {
 
 // seating is what a return of blocks is decided from.
 func (s NodeSweep) seating(r room.Room) Seating {
-	return Seating{Nodes: append([]fleet.View{s.View}, s.Peers...), Room: &r}
+	out := Seating{Nodes: append([]fleet.View{s.View}, s.Peers...), Room: &r}
+	if head, known := s.Heads[r.Name]; known && r.Section > 0 {
+		out.Head = &head
+	}
+	return out
 }
 
 // tidy drops blocks of earlier lives of a living node, and gives back blocks
 // that two who left at once have left empty.
-func (s NodeSweep) tidy(now time.Time, d Decision) Plan {
-	d.Choice, d.Why = "tidy", "blocks of an earlier life, or empty"
+func (s NodeSweep) tidy(now time.Time, d Decision, set Settings) Plan {
+	d.Choice, d.Why = "tidy", "blocks of an earlier life, or empty, or seats that nobody needs there"
 	plan := Plan{Decision: d}
 	n := s.View.Node
 	var old []fleet.Block
@@ -302,6 +308,7 @@ func (s NodeSweep) tidy(now time.Time, d Decision) Plan {
 		plan.Commits = append(plan.Commits, c)
 	}
 	plan.Commits = append(plan.Commits, s.trim(now)...)
+	plan.Commits = append(plan.Commits, s.sections(now, set)...)
 	if len(plan.Commits) == 0 {
 		return Plan{}
 	}

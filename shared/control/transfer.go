@@ -59,6 +59,9 @@ func (s Seating) transfer(r room.Room, role room.Role, now time.Time) (*transfer
 	noStage := onStage && r.StageLeft() < 1
 	var from []fleet.Block
 	for _, b := range s.Blocks {
+		if r.Apart && b.Seats < 2 {
+			continue // the neighbours of a node that would leave the tree with it are not known
+		}
 		if b.Unused() > 0 && r.Ref(b.Index) != nil && (!noStage || b.For(room.Publisher)) {
 			from = append(from, b)
 		}
@@ -81,6 +84,9 @@ func (s Seating) transfer(r room.Room, role room.Role, now time.Time) (*transfer
 	}
 	if v := s.node(b.Node); v != nil && v.Node.Generation == b.Generation {
 		t.node = v
+	}
+	if r.Apart {
+		t.seats = min(t.seats, b.Seats-1)
 	}
 	left := b.Seats - t.seats
 	if left == 0 {

@@ -77,6 +77,9 @@ func (r Room) Under(head Room, t Tree) Room {
 // Stored returns what of the room is stored in its own item.
 func (r Room) Stored() Room {
 	r.Tell = nil
+	if r.Section > 0 {
+		r.Metadata, r.MetadataRevision = "", 0
+	}
 	if r.Apart {
 		r.Nodes, r.Epoch = nil, 0
 	}
@@ -86,8 +89,8 @@ func (r Room) Stored() Room {
 // stageKept is the part of a room's seats that is kept for the stage at most.
 const stageKept = 10
 
-// Pool is how many seats of a room that is not one section alone may be
-// given to a section: what is left but for what its stage may still need.
+// Pool is how many seats of a room's limit a section may be given, or viewers in the
+// first: what is left but for what the stage may still need.
 func (r Room) Pool() int {
 	return r.SeatsLeft - max(min(r.StageLeft(), r.Profile.MaxParticipants/stageKept), 0)
 }
@@ -100,35 +103,35 @@ func (r Room) Given() int {
 	return r.Granted()
 }
 
-// NewSection returns a further section with a share of the seats that are left, in
-// blocks of so many at most, which is not yet in the directory. It reports false
-// where there are no seats left to give, or too many sections.
-func (r Room) NewSection(blocks, blockSeats int, now time.Time) (Room, bool) {
+// NewSection returns a further section, without seats, which is not yet in the
+// directory. It reports false where there are too many.
+func (r Room) NewSection(now time.Time) (Room, bool) {
 	index := 1
 	for slices.ContainsFunc(r.Sections, func(s SectionRef) bool { return s.Index == index }) {
 		index++
 	}
-	share := min(r.Pool(), blocks*blockSeats)
-	if share < 1 || index > MaxSections {
+	if index > MaxSections {
 		return Room{}, false
 	}
 	s := New(r.Name, r.Region, r.Profile, now)
-	s.Section, s.Apart, s.SeatsLeft, s.Revision = index, true, share, 0
+	s.Section, s.Apart, s.SeatsLeft = index, true, 0
 	s.NextBlock += index * sectionSpan
 	s.Nodes, s.Epoch = slices.Clone(r.Nodes), r.Epoch
 	return s, true
 }
 
-// WithSection returns the room after a section that [Room.NewSection] returned got
-// its seats.
+// WithSection returns the room after one of its sections, which may be new, was given
+// seats; less than none are taken back.
 func (r Room) WithSection(index, seats int) Room {
 	r = r.Clone()
 	if !r.Apart {
 		r.Apart = true
 		r.Sections = append(r.Sections, SectionRef{})
 	}
-	r.Sections = append(r.Sections, SectionRef{Index: index})
-	slices.SortFunc(r.Sections, func(a, b SectionRef) int { return cmp.Compare(a.Index, b.Index) })
+	if !r.Has(index) {
+		r.Sections = append(r.Sections, SectionRef{Index: index})
+		slices.SortFunc(r.Sections, func(a, b SectionRef) int { return cmp.Compare(a.Index, b.Index) })
+	}
 	r.SeatsLeft -= seats
 	r.Revision++
 	return r
@@ -140,6 +143,12 @@ func (r Room) WithoutSection(index, seats int) Room {
 	r.Sections = slices.DeleteFunc(r.Sections, func(s SectionRef) bool { return s.Index == index })
 	r.SeatsLeft += seats
 	r.Revision++
+	return r
+}
+
+// Together returns a room with nothing left in it as it was before it had sections.
+func (r Room) Together(t Tree) Room {
+	r.Apart, r.Sections, r.Nodes, r.Epoch = false, nil, nil, t.Epoch
 	return r
 }
 
@@ -175,6 +184,21 @@ func (r Room) Has(section int) bool {
 	return section == 0 || slices.ContainsFunc(r.Sections, func(s SectionRef) bool { return s.Index == section })
 }
 
+// Joined returns a room of several sections as if it were one: with the blocks of all,
+// the seats that all have left, and its tree.
+func (r Room) Joined(sections []Room, t Tree) Room {
+	if !r.Apart {
+		return r
+	}
+	r = r.Clone()
+	r.Nodes, r.Epoch = t.Nodes, t.Epoch
+	for _, s := range sections {
+		r.Blocks = append(r.Blocks, s.Blocks...)
+		r.SeatsLeft += s.SeatsLeft
+	}
+	return r
+}
+
 // Over reports whether nothing of the room is left but what it was declared as.
 func (r Room) Over() bool {
 	return len(r.Blocks) == 0 && !slices.ContainsFunc(r.Sections, func(s SectionRef) bool { return s.Index > 0 })
@@ -193,7 +217,7 @@ func (r Room) SectionSize() (blocks, nodes int) {
 }
 
 // looked is how many nodes of a tree are looked at besides those concerned.
-const looked = 16
+const looked = 8
 
 // Around lists the nodes to be looked at when a room comes to some nodes or leaves
 // them: those, and their neighbours; the nearest to the root that can feed one
@@ -233,16 +257,15 @@ func (r Room) Around(ids ...NodeID) []NodeID {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(depths[a], depths[b]) })
-	feeders := 0
+	feeders, leaves := 0, 0
 	for _, i := range order {
 		if n := r.Nodes[i]; fed[n.Node] < Fanout && feeders < looked {
 			add(n.Node)
 			feeders++
 		}
 	}
-	leaves := 0
 	for _, i := range slices.Backward(order) {
-		if n := r.Nodes[i]; fed[n.Node] == 0 && leaves < looked/4 {
+		if n := r.Nodes[i]; len(ids) > 0 && fed[n.Node] == 0 && leaves < looked/4 {
 			add(n.Node)
 			add(n.Feeder)
 			leaves++

@@ -34,17 +34,16 @@ type Spare func(NodeID) int
 // Neighbours returns the nodes that a node is joined to by a pipe.
 func (r Room) Neighbours(id NodeID) []NodeRef {
 	var out []NodeRef
+	var feeder NodeID
+	if ref := r.NodeRef(id); ref != nil {
+		feeder = ref.Feeder
+	}
 	for _, n := range r.Nodes {
-		if n.Feeder == id || r.feeds(n.Node, id) {
+		if n.Feeder == id || n.Node == feeder {
 			out = append(out, n)
 		}
 	}
 	return out
-}
-
-func (r Room) feeds(feeder, id NodeID) bool {
-	n := r.NodeRef(id)
-	return n != nil && n.Feeder == feeder
 }
 
 // NodeRef returns the directory's entry of a node, nil if the room is not there.
@@ -130,8 +129,12 @@ func (r *Room) mark(before []NodeRef) {
 			r.Tell = append(r.Tell, n.Node)
 		}
 	}
+	there := map[NodeID]bool{}
+	for _, n := range r.Nodes {
+		there[n.Node] = true
+	}
 	for _, n := range before {
-		if len(was[n.life()]) > 0 && r.NodeRef(n.Node) == nil {
+		if len(was[n.life()]) > 0 && !there[n.Node] {
 			r.Tell = append(r.Tell, n.Node)
 		}
 	}

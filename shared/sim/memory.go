@@ -161,13 +161,7 @@ func (s *Store) Find(ctx context.Context, q step.Query) (step.Items, error) {
 	var out step.Items
 	switch q := q.(type) {
 	case step.Candidates:
-		out.Nodes = s.views(func(n fleet.Node) bool {
-			return n.Region == q.Region && n.State == fleet.Ready && q.Need.Fits(n.Available)
-		})
-		slices.SortFunc(out.Nodes, func(a, b fleet.View) int {
-			return cmp.Or(cmp.Compare(a.Node.Available.Kbps, b.Node.Available.Kbps), cmp.Compare(a.Node.ID, b.Node.ID))
-		})
-		out.Nodes = q.InOrder(out.Nodes)[:min(len(out.Nodes), q.Limit)]
+		out.Nodes = s.candidates(q)
 	case step.AllNodes:
 		out.Nodes = s.views(func(fleet.Node) bool { return true })
 	case step.BlocksOf:
@@ -220,6 +214,30 @@ func (s *Store) node(id room.NodeID) []fleet.View {
 		return nil
 	}
 	return []fleet.View{{Node: cloneNode(n), Beat: s.beats[id]}}
+}
+
+func (s *Store) candidates(q step.Candidates) []fleet.View {
+	type place struct {
+		id   room.NodeID
+		kbps int64
+	}
+	var fit []place
+	for id, n := range s.nodes {
+		if n.Region == q.Region && n.State == fleet.Ready && q.Need.Fits(n.Available) {
+			fit = append(fit, place{id, n.Available.Kbps})
+		}
+	}
+	slices.SortFunc(fit, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.kbps, b.kbps), cmp.Compare(a.id, b.id))
+	})
+	if q.Emptiest {
+		slices.Reverse(fit)
+	}
+	var out []fleet.View
+	for _, p := range fit[:min(len(fit), q.Limit)] {
+		out = append(out, s.node(p.id)...)
+	}
+	return out
 }
 
 func (s *Store) views(want func(fleet.Node) bool) []fleet.View {

@@ -66,12 +66,12 @@ func (w *World) reassign(ctx context.Context, v fleet.View, blocks []fleet.Block
 		return nil
 	}
 	// Consistently: a room that is not found is taken to be over.
-	items, err := w.Store.Get(ctx, true, keys...)
+	rooms, _, err := w.whole(ctx, keys)
 	if err != nil {
 		return err
 	}
-	w.assign(ctx, control.Unassigned(v, blocks, items.Rooms, inv))
-	for _, s := range control.Undescribed(v, items.Rooms, inv) {
+	w.assign(ctx, control.Unassigned(v, blocks, rooms, inv))
+	for _, s := range control.Undescribed(v, rooms, inv) {
 		if err := w.send(ctx, s); err != nil {
 			w.Log.Error("tell a node of a room's metadata", "node", v.Node.ID, "error", err)
 		}

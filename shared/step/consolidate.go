@@ -56,12 +56,12 @@ func (w *World) contents(ctx context.Context, of []fleet.View, e *control.Emptyi
 			keys = append(keys, RoomKey{Room: b.Room})
 		}
 	}
-	items, err := w.Store.Get(ctx, true, keys...)
+	rooms, _, err := w.whole(ctx, keys)
 	if err != nil {
 		return err
 	}
 	e.Rooms = map[room.Name]room.Room{}
-	for _, r := range items.Rooms {
+	for _, r := range rooms {
 		e.Rooms[r.Name] = r
 	}
 	return nil

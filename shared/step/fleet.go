@@ -114,15 +114,17 @@ func (w *World) sweepNode(ctx context.Context, s control.NodeSweep, instances []
 		s.Blocks = items.Blocks
 		var keys []Key
 		for _, b := range s.Blocks {
-			keys = append(keys, RoomKey{Room: b.Room})
+			keys = append(keys, RoomKey{b.Room, room.SectionOf(b.Index)})
 		}
-		if items, err = w.Store.Get(ctx, true, keys...); err != nil {
+		rooms, heads, err := w.whole(ctx, keys)
+		if err != nil {
 			return err
 		}
-		for _, r := range items.Rooms {
+		s.Heads = heads
+		for _, r := range rooms {
 			s.Rooms[r.Name] = r
 		}
-		if s.Peers, err = w.peers(ctx, v.Node.ID, items.Rooms...); err != nil {
+		if s.Peers, err = w.peers(ctx, v.Node.ID, rooms...); err != nil {
 			return err
 		}
 	}

@@ -26,7 +26,7 @@ func (w *World) Moderate(ctx context.Context, d control.Deed) (moving bool, err 
 	}
 	_, err = run(ctx, w, string(d.Kind),
 		func(ctx context.Context, _ bool) (control.Seating, error) {
-			return w.seating(ctx, d.Room, d.Key, role, nil)
+			return w.seating(ctx, d.Room, d.Key, role, nil, &search{own: true})
 		},
 		func(s control.Seating) (plan control.Plan, err error) {
 			plan, moving, err = control.Moderate(s, d, w.Now(), w.Settings)
@@ -61,18 +61,7 @@ func (w *World) ending(ctx context.Context, name room.Name) (control.Ending, err
 	if err != nil || s.Room == nil {
 		return s, err
 	}
-	seen := map[room.NodeID]bool{}
-	var keys []Key
-	for _, b := range s.Room.Blocks {
-		if !seen[b.Node] {
-			seen[b.Node] = true
-			keys = append(keys, NodeKey{b.Node})
-		}
-	}
-	if len(keys) > 0 {
-		items, err = w.Store.Get(ctx, true, keys...)
-		s.Nodes = items.Nodes
-	}
+	s.Nodes, err = w.nodesOf(ctx, *s.Room)
 	return s, err
 }
 
@@ -82,6 +71,29 @@ func (w *World) describeRoom(ctx context.Context, name room.Name, metadata strin
 		func(ctx context.Context, _ bool) (control.Ending, error) { return w.ending(ctx, name) },
 		func(s control.Ending) (control.Plan, error) { return control.DescribeRoom(s, name, metadata, w.Now()) })
 	return err
+}
+
+// nodesOf reads all nodes that a room is on.
+func (w *World) nodesOf(ctx context.Context, r room.Room) ([]fleet.View, error) {
+	var keys []Key
+	if r.Apart {
+		items, err := w.Store.Get(ctx, true, TreeKey{r.Name})
+		if err != nil {
+			return nil, err
+		}
+		r.Nodes = treeOf(items.Trees, r.Name).Nodes
+	}
+	for _, b := range r.Blocks {
+		keys = append(keys, NodeKey{b.Node}) // the tree may lag
+	}
+	for _, n := range r.Nodes {
+		keys = append(keys, NodeKey{n.Node})
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	items, err := w.Store.Get(ctx, true, keys...)
+	return items.Nodes, err
 }
 
 // ModerateFor does what a participant of a node asks for, and tells the node how

@@ -166,11 +166,13 @@ func (w *World) seatingOf(ctx context.Context, name room.Name, key room.Key, blo
 	}
 	s := control.Seating{Room: first(items.Rooms), Participant: first(items.Participants)}
 	keys := []Key{BlockKey{name, block}}
+	section := room.SectionOf(block)
 	if block < 0 {
 		if s.Participant == nil {
 			return s, nil
 		}
 		keys = []Key{BlockKey{name, s.Participant.Block}}
+		section = room.SectionOf(s.Participant.Block)
 		if h := s.Participant.Held; h.Revision > 0 {
 			keys = append(keys, BlockKey{name, h.Block})
 		}
@@ -179,6 +181,9 @@ func (w *World) seatingOf(ctx context.Context, name room.Name, key room.Key, blo
 		return s, err
 	}
 	s.Blocks = items.Blocks
+	if err := w.sectionOf(ctx, &s, section); err != nil {
+		return s, err
+	}
 	keys = keys[:0]
 	for _, b := range s.Blocks {
 		if s.Stays(b) {
@@ -186,8 +191,8 @@ func (w *World) seatingOf(ctx context.Context, name room.Name, key room.Key, blo
 		}
 		keys = append(keys, NodeKey{b.Node})
 		if s.Room != nil && len(b.Members) <= 1 { // the block goes, and with it perhaps pipes
-			for _, n := range s.Room.Nodes {
-				keys = append(keys, NodeKey{n.Node})
+			for _, id := range s.Room.Around(b.Node) {
+				keys = append(keys, NodeKey{id})
 			}
 		}
 	}
@@ -202,9 +207,12 @@ func (w *World) seatingOf(ctx context.Context, name room.Name, key room.Key, blo
 func (w *World) peers(ctx context.Context, id room.NodeID, rooms ...room.Room) ([]fleet.View, error) {
 	var keys []Key
 	for _, r := range rooms {
-		for _, n := range r.Nodes {
-			if n.Node != id {
-				keys = append(keys, NodeKey{n.Node})
+		if len(r.Nodes) == 0 {
+			continue
+		}
+		for _, n := range r.Around(id) {
+			if n != id {
+				keys = append(keys, NodeKey{n})
 			}
 		}
 	}

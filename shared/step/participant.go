@@ -19,7 +19,7 @@ func (w *World) Join(ctx context.Context, c control.Caller, m events.Join) error
 	if err != nil {
 		return err
 	}
-	spread, looked := w.Spread(), -1
+	spread, looked, sought := w.Spread(), -1, &search{}
 	role, _ := c.Role(m.Role) // the decision refuses what the token does not allow
 	_, err = run(ctx, w, "join",
 		func(ctx context.Context, complete bool) (control.Seating, error) {
@@ -27,7 +27,8 @@ func (w *World) Join(ctx context.Context, c control.Caller, m events.Join) error
 			// Who was here before may have a seat anywhere in the room: a glance would not do.
 			if complete || m.From != "" {
 				spread = w.Spread()
-				s, err := w.seating(ctx, c.Room, c.Key, role, control.Nodes(m.Avoid))
+				sought.spread = spread
+				s, err := w.seating(ctx, c.Room, c.Key, role, control.Nodes(m.Avoid), sought)
 				if p := s.Participant; err == nil && p != nil && p.Cast != "" && p.Cast != role {
 					var cast []fleet.View
 					cast, err = w.candidates(ctx, s.Room, p.Cast)
@@ -38,7 +39,8 @@ func (w *World) Join(ctx context.Context, c control.Caller, m events.Join) error
 			return w.glance(ctx, c.Room, role, spread)
 		},
 		func(s control.Seating) (control.Plan, error) {
-			return control.Join(s, control.JoinEvent{Caller: c, Message: m, Spread: spread, Looked: looked}, w.Now(), w.Settings)
+			plan, err := control.Join(s, control.JoinEvent{Caller: c, Message: m, Spread: spread, Looked: looked}, w.Now(), w.Settings)
+			return plan, sought.decided(s, err)
 		})
 	return err
 }
@@ -65,7 +67,7 @@ func (w *World) wishing(wish *room.Wish) (*World, error) {
 func (w *World) Leave(ctx context.Context, c control.Caller, m events.Leave) error {
 	_, err := run(ctx, w, "leave",
 		func(ctx context.Context, _ bool) (control.Seating, error) {
-			return w.seating(ctx, c.Room, c.Key, room.Viewer, nil)
+			return w.seating(ctx, c.Room, c.Key, room.Viewer, nil, &search{own: true})
 		},
 		func(s control.Seating) (control.Plan, error) { return control.Leave(s, c, m, w.Now()) })
 	return err
@@ -105,6 +107,9 @@ func (w *World) glance(ctx context.Context, name room.Name, role room.Role, spre
 		s.Candidates, err = w.candidates(ctx, s.Room, role)
 		return s, err
 	}
+	if s.Room.Apart && role == room.Viewer {
+		return w.glanceLarge(ctx, *s.Room, spread)
+	}
 	var open []room.BlockRef
 	nodes := map[room.NodeID]bool{}
 	for _, b := range s.Room.Blocks {
@@ -127,32 +132,36 @@ func (w *World) glance(ctx context.Context, name room.Name, role room.Role, spre
 	return s, err
 }
 
-// seating is the complete snapshot: everything of the room, read consistently,
-// with candidates for a seat of the role, and for what is to be moved off a dead
-// node or one of those that the participant avoids.
-func (w *World) seating(ctx context.Context, name room.Name, key room.Key, role room.Role, avoid []room.NodeID) (control.Seating, error) {
+// seating is the complete snapshot: everything of the room, or of the section that a
+// search has come to, read consistently, with candidates for a seat of the role, and
+// for what is to be moved off a dead node or one of those that the participant avoids.
+func (w *World) seating(ctx context.Context, name room.Name, key room.Key, role room.Role, avoid []room.NodeID, q *search) (control.Seating, error) {
 	items, err := w.Store.Get(ctx, true, RoomKey{Room: name}, ParticipantKey{name, key}, WaitKey{w.Settings.Region, name, key})
 	if err != nil {
 		return control.Seating{}, err
 	}
 	s := control.Seating{Room: first(items.Rooms), Participant: first(items.Participants), Wait: first(items.Waits), Complete: true}
 	if s.Room != nil {
-		var keys []Key
-		nodes := map[room.NodeID]bool{}
-		for _, b := range s.Room.Blocks {
-			keys = append(keys, BlockKey{name, b.Index})
-			if !nodes[b.Node] {
-				nodes[b.Node] = true
-				keys = append(keys, NodeKey{b.Node})
-			}
+		if p := s.Participant; p != nil && p.Cast != "" && !q.own {
+			role = p.Cast
 		}
-		if len(keys) > 0 {
+		if err := w.choose(ctx, &s, role, q); err != nil {
+			return control.Seating{}, err
+		}
+		items = Items{}
+		if keys := contentsOf(s); len(keys) > 0 {
 			items, err = w.Store.Get(ctx, true, keys...)
+			if err == nil {
+				err = w.homesOf(ctx, &items)
+			}
 			if err != nil {
 				return control.Seating{}, err
 			}
 		}
 		s.Blocks, s.Nodes = items.Blocks, items.Nodes
+	}
+	if s.Narrow {
+		return s, nil
 	}
 	if s.Candidates, err = w.candidates(ctx, s.Room, role); err != nil {
 		return control.Seating{}, err
@@ -172,7 +181,7 @@ func (w *World) seating(ctx context.Context, name room.Name, key room.Key, role 
 			if err != nil {
 				return control.Seating{}, err
 			}
-			return w.seating(ctx, name, key, role, avoid)
+			return w.seating(ctx, name, key, role, avoid, q)
 		}
 		more, err := w.living(ctx, Candidates{Region: w.Settings.Region, Need: need, Limit: placement.Candidates})
 		if err != nil {
@@ -202,7 +211,14 @@ func (w *World) candidates(ctx context.Context, r *room.Room, role room.Role) ([
 		}
 		q.Emptiest = true
 	}
-	return w.living(ctx, q)
+	nodes, err := w.living(ctx, q)
+	if err != nil || r == nil || !r.Apart {
+		return nodes, err
+	}
+	// The fullest may be of the room's other sections.
+	q.Emptiest = true
+	more, err := w.living(ctx, q)
+	return among(nodes, more), err
 }
 
 // deadHide is how many candidates are asked for where the usual number of them take

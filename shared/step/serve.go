@@ -202,12 +202,18 @@ func (s serving) servable(ctx context.Context, wait fleet.Wait) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	seating, err := s.queued(ctx, wait)
-	if err != nil {
-		return false, err
+	sought := &search{wide: true}
+	for {
+		seating, err := s.queued(ctx, wait, sought)
+		if err != nil {
+			return false, err
+		}
+		_, done, err := control.Serve(seating, control.Turn{Wait: wait}, 0, s.Now(), s.Settings)
+		if errors.Is(err, control.ErrSectionFull) && sought.decided(seating, err) != nil && len(sought.tried) < maxAttempts {
+			continue
+		}
+		return done.First, err
 	}
-	_, done, err := control.Serve(seating, control.Turn{Wait: wait}, 0, s.Now(), s.Settings)
-	return done.First, err
 }
 
 // serve seats somebody who waits, together with those of then who can be seated
@@ -218,9 +224,10 @@ func (s serving) serve(ctx context.Context, wait fleet.Wait, then []fleet.Wait) 
 	if err != nil {
 		return done, err
 	}
+	sought := &search{wide: true}
 	_, err = run(ctx, s.World, "serve",
 		func(ctx context.Context, _ bool) (queue, error) {
-			seating, err := s.queued(ctx, wait)
+			seating, err := s.queued(ctx, wait, sought)
 			if err != nil {
 				return queue{}, err
 			}
@@ -231,7 +238,7 @@ func (s serving) serve(ctx context.Context, wait fleet.Wait, then []fleet.Wait) 
 			turn := control.Turn{Wait: wait, Next: q.next, Seats: 1 + len(then), Roomy: s.ample.Roomy, Home: s.ample.Homes[wait.Room]}
 			plan, served, err := control.Serve(q.seating, turn, 0, s.Now(), s.Settings)
 			done = served
-			return plan, err
+			return plan, sought.decided(q.seating, err)
 		})
 	var told *events.Error
 	if errors.As(err, &told) && told.Code == events.CodeBusy {
@@ -248,8 +255,9 @@ type queue struct {
 
 // queued is the complete snapshot for somebody who waits, with the nodes that
 // landed a moment ago, and the one that is meant for its room.
-func (s serving) queued(ctx context.Context, wait fleet.Wait) (control.Seating, error) {
-	seating, err := s.seating(ctx, wait.Room, wait.Key, wait.Role, wait.Avoid)
+func (s serving) queued(ctx context.Context, wait fleet.Wait, sought *search) (control.Seating, error) {
+	sought.spread = s.Spread()
+	seating, err := s.seating(ctx, wait.Room, wait.Key, wait.Role, wait.Avoid, sought)
 	if err != nil {
 		return seating, err
 	}

@@ -61,8 +61,8 @@ const crowdPause = 15 * time.Millisecond
 func run[S any](ctx context.Context, w *World, name string, load func(ctx context.Context, complete bool) (S, error), decide func(S) (control.Plan, error)) (control.Plan, error) {
 	ctx, usage := WithUsage(ctx)
 	began := w.Now()
-	complete := false
-	for attempt := range maxAttempts {
+	complete, moved := false, 0
+	for attempt := 0; attempt < maxAttempts; attempt++ {
 		if attempt > 0 && complete {
 			// Racers that lost together should not meet again.
 			backoff := time.Duration(w.Spread()%uint64(16<<min(attempt, 5))) * time.Millisecond
@@ -75,6 +75,13 @@ func run[S any](ctx context.Context, w *World, name string, load func(ctx contex
 			return control.Plan{}, fmt.Errorf("load for %s: %w", name, err)
 		}
 		plan, err := decide(snapshot)
+		if errors.Is(err, errElsewhere) {
+			complete = true
+			if moved++; moved < maxMoves {
+				attempt-- // it is no failure
+			}
+			continue
+		}
 		if errors.Is(err, control.ErrLookAgain) {
 			complete = true
 			continue

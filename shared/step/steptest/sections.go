@@ -11,11 +11,12 @@ import (
 func (s *suite) sections() {
 	r := s.room()
 	r = r.Settled(func(room.NodeID) int { return 1 }, now)
-	further, ok := r.NewSection(2, 10, now)
+	further, ok := r.NewSection(now)
 	if !ok {
 		s.Fatal("no section")
 	}
-	head := r.WithSection(further.Section, further.SeatsLeft)
+	head := r.WithSection(further.Section, 20)
+	further.SeatsLeft = 20
 	further = further.WithBlock(room.BlockRef{Index: further.NextBlock, Node: s.nodeID(1), Generation: 1, Seats: 4, Role: room.Viewer})
 	further = further.Settled(func(room.NodeID) int { return 1 }, now)
 	key, tree := step.RoomKey{Room: r.Name, Section: further.Section}, further.Tree()
