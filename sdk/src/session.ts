@@ -32,7 +32,7 @@ function stay(state: State): Step {
 function begin(last: Last, world: World): Step {
   const attempt: Attempt = {
     generation: last.generation + 1, dial: last.dial + 1, phase: "dialling", open: false, spent: false,
-    progressAt: world.now, tries: 0, refused: 0, unanswered: 0, avoid: [], home: undefined, settling: false,
+    progressAt: world.now, tries: 0, refused: 0, unanswered: 0, avoid: [], vain: [], home: undefined, settling: false,
     lingering: false, seat: undefined, wait: undefined,
   };
   return {
@@ -45,7 +45,7 @@ function begin(last: Last, world: World): Step {
 function follow({ seat, last }: Joined, world: World, avoid: readonly string[]): Attempt {
   return {
     generation: last.generation + 1, dial: last.dial, phase: "pausing", open: false, spent: false, progressAt: world.now,
-    tries: 0, refused: 0, unanswered: 0, avoid, home: seat.node, settling: false, lingering: false, seat: undefined, wait: undefined,
+    tries: 0, refused: 0, unanswered: 0, avoid, vain: [], home: seat.node, settling: false, lingering: false, seat: undefined, wait: undefined,
   };
 }
 
@@ -145,6 +145,7 @@ function ofKept(state: Trying, kept: Seat, input: Input): Step {
     case "recovered":
       // Whichever stands first wins.
       if (state.name !== "reconnecting" || attempt.settling) return stay(state);
+      if (replaces(attempt, kept)) return { state: withAttempt(state, { ...attempt, avoid: attempt.avoid.filter((n) => n !== kept.node) }), effects: [] };
       return { state: { name: "joined", seat: kept, last: lastOf(attempt) }, effects: abandon(attempt, besides(attempt, kept)) };
     case "lost":
     case "closing":
@@ -166,7 +167,17 @@ function ofKept(state: Trying, kept: Seat, input: Input): Step {
  * the node goes on with the old connection when the new one ends.
  */
 function besides(attempt: Attempt, kept: Seat): boolean {
+  if (attempt.vain.includes(kept.node)) return false;
   return attempt.seat ? attempt.seat.node !== kept.node : attempt.avoid.includes(kept.node);
+}
+
+/**
+ * Whether an attempt may have taken the kept seat elsewhere: after a session on the
+ * same node, in vain, it has asked again. Nobody knows then what the old connection
+ * still stands for, and the attempt has to come to an end.
+ */
+function replaces(attempt: Attempt, kept: Seat): boolean {
+  return attempt.vain.includes(kept.node) && ["asking", "waiting", "connecting"].includes(attempt.phase) && attempt.seat?.node !== kept.node;
 }
 
 /** Gives up an attempt, and the seat that it may have of its own. */
@@ -209,7 +220,7 @@ function alarm(state: Trying, world: World): Step {
       }
       // A home that leaves two joins of a comeback unanswered is not there any more.
       const gone = unanswered >= 2 && attempt.home !== undefined && !attempt.wait;
-      return ask(state, { ...attempt, unanswered, avoid: gone ? avoiding(attempt.avoid, attempt.home) : attempt.avoid });
+      return ask(state, { ...attempt, unanswered, avoid: gone ? including(attempt.avoid, attempt.home) : attempt.avoid });
     }
     case "connecting":
       return fail(state, spend(attempt), { code: "node_unreachable", text: "the media server cannot be reached from this network" }, world);
@@ -218,11 +229,12 @@ function alarm(state: Trying, world: World): Step {
 
 /** The session's connection came to nothing: another one is needed, and another node. */
 function spend(attempt: Attempt): Attempt {
-  return { ...attempt, spent: true, settling: false, lingering: false, seat: undefined, avoid: avoiding(attempt.avoid, attempt.seat?.node) };
+  const node = attempt.seat?.node;
+  return { ...attempt, spent: true, settling: false, lingering: false, seat: undefined, avoid: including(attempt.avoid, node), vain: including(attempt.vain, node) };
 }
 
-function avoiding(avoid: readonly string[], node: string | undefined): readonly string[] {
-  return node === undefined || avoid.includes(node) ? avoid : [...avoid, node].slice(-8);
+function including(nodes: readonly string[], node: string | undefined): readonly string[] {
+  return node === undefined || nodes.includes(node) ? nodes : [...nodes, node].slice(-8);
 }
 
 function hungUp(state: Trying, code: ErrorCode, world: World): Step {

@@ -44,6 +44,8 @@ export interface Attempt {
   readonly unanswered: number;
   /** Nodes that did not answer. */
   readonly avoid: readonly string[];
+  /** Nodes on which sessions of this attempt had seats, in vain. */
+  readonly vain: readonly string[];
   /** The last known home. */
   readonly home: string | undefined;
   /** Whether the new connection is good, and what is shown is being taken over from the old one. */

@@ -32,6 +32,23 @@ describe("make before break", () => {
     assert.equal(r.state.name === "joined" && r.state.seat.generation, 1);
     assert.deepEqual(r.deeds, ["goodbye", "hangUp", "discard", "silence"]);
   });
+  const inVainOnTheSameNode = () => suspected().feed({ type: "alarm" }).feed({ type: "opened", dial: 2 }).told(answer("n-1"))
+    .after(connectAgainMs).feed({ type: "alarm" });
+  test("a session that came to nothing on the same node had the seat of both: it is not given back", () => {
+    const r = inVainOnTheSameNode().feed({ type: "recovered", ...old });
+    assert.equal(r.state.name === "joined" && r.state.seat.generation, 1);
+    assert.deepEqual(r.deeds, ["hangUp", "discard", "silence"]);
+  });
+  test("once another seat was asked for after that, the old connection is only kept until it stands", () => {
+    const r = inVainOnTheSameNode().feed({ type: "alarm" });
+    if ("attempt" in r.state && r.state.attempt.phase === "dialling") r.feed({ type: "opened", dial: r.state.attempt.dial });
+    r.feed({ type: "recovered", ...old });
+    assert.deepEqual([r.state.name, kept(r), "attempt" in r.state && r.state.attempt.avoid], ["reconnecting", 1, []]);
+    r.told(answer("n-2"));
+    const generation = "attempt" in r.state ? r.state.attempt.generation : 0;
+    r.feed({ type: "reached", generation }).feed({ type: "admitted", generation }).after(settleSilentMs).feed({ type: "alarm" });
+    assert.equal(r.state.name === "joined" && r.state.seat.node, "n-2");
+  });
   test("numbers are not used again after an attempt was given up", () => {
     const r = suspected().feed({ type: "recovered", ...old }).feed({ type: "suspect", ...old });
     assert.equal(r.generation, 3);
