@@ -57,8 +57,10 @@ func (f fault) try(ctx context.Context, on *stand, size int, outage time.Duratio
 	if on.trace != nil {
 		people.tell(on.trace, struck)
 	}
-	if err := s.mend(ctx); err != nil {
-		return r, err
+	mending, done := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second) // what is lost is told, however long it took
+	defer done()
+	if err := s.mend(mending); err != nil {
+		return r, fmt.Errorf("mend: %w; lost: %v", err, r.lost)
 	}
 	if s.struck != nil {
 		on.spoilt = append(on.spoilt, s.struck...)
