@@ -80,6 +80,7 @@ type Config struct {
 
 	Slots         int           // 2 sockets at a time
 	Rotate        time.Duration // 110 min: age at which a socket is replaced, ± 5 %
+	Linger        time.Duration // 4 s: how long one is still read that was replaced
 	WelcomeWithin time.Duration // 10 s, from dialling
 	RetryFirst    time.Duration // 250 ms, doubled with each failure, jittered
 	RetryMost     time.Duration // 10 s
@@ -104,7 +105,7 @@ func (c *Config) complete() {
 		field *time.Duration
 		value time.Duration
 	}{
-		{&c.Rotate, 110 * time.Minute}, {&c.WelcomeWithin, 10 * time.Second},
+		{&c.Rotate, 110 * time.Minute}, {&c.Linger, 4 * time.Second}, {&c.WelcomeWithin, 10 * time.Second},
 		{&c.RetryFirst, 250 * time.Millisecond}, {&c.RetryMost, 10 * time.Second},
 		{&c.AloneAfter, 5 * time.Minute}, {&c.ListEvery, 45 * time.Second}, {&c.HostEvery, 5 * time.Second},
 		{&c.JournalEvery, 5 * time.Second}, {&c.MetricsEvery, time.Minute},

@@ -99,7 +99,9 @@ func (a *Agent) serve(l *link) {
 				rotate.Reset(a.backoff(3))
 				continue
 			}
-			l.close("replaced")
+			// Who read the node a moment before still posts to the old one.
+			old := l
+			time.AfterFunc(a.cfg.Linger, func() { old.close("replaced") })
 			l = fresh
 			rotate.Reset(a.rotation())
 		}
