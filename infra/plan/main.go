@@ -40,8 +40,7 @@ type report struct {
 	MeanMs     float64 `json:"meanMs"`
 	placement.Hall
 	Hour float64 `json:"dollarsPerHour"`
-	// TooLarge says that the room's directory does not fit its item: the room
-	// cannot become so large yet.
+	// TooLarge says that the room would be on more nodes than a room may be on.
 	TooLarge bool `json:"tooLarge"`
 }
 
@@ -81,7 +80,7 @@ func run(out io.Writer, viewers, publishers int, preset, types string, zones int
 	if err != nil {
 		return err
 	}
-	r := report{Viewers: viewers, Publishers: publishers, Preset: preset, HopMs: ms(hop), Hall: hall, TooLarge: hall.DirectoryBytes > itemLimit,
+	r := report{Viewers: viewers, Publishers: publishers, Preset: preset, HopMs: ms(hop), Hall: hall, TooLarge: hall.Pipes >= room.MaxNodes,
 		Hour: (hall.InstanceHour + hall.EgressHour + hall.BetweenHour).Dollars()}
 	people := 0
 	for _, l := range hall.Levels {
@@ -138,9 +137,9 @@ func (r report) table(out io.Writer, hop time.Duration) error {
 	line("egress", "%.0f GB an hour at most, $%.2f as the first of the month", r.EgressGB, r.EgressHour.Dollars())
 	line("between zones", "%.0f GB an hour, $%.2f", r.BetweenGB, r.BetweenHour.Dollars())
 	line("together", "$%.2f an hour, $%.4f for each person", r.Hour, r.Hour/float64(r.Viewers+r.Publishers))
-	line("directory", "%d KB of the %d KB that the room's item may have", r.DirectoryBytes>>10, itemLimit>>10)
+	line("in the table", "%d KB in sections of %d blocks or %d nodes at most, each within 4 KB, and a tree; an item may have %d KB", r.DirectoryBytes>>10, room.SectionBlocks, room.SectionNodes, itemLimit>>10)
 	if r.TooLarge {
-		line("", "Too large: such a room cannot be held yet, as its directory lists every block of %d seats.", fleet.MaxBlockSeats)
+		line("", "Too large: no room is on more than %d nodes.", room.MaxNodes)
 	}
 	return w.Flush()
 }

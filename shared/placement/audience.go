@@ -41,7 +41,7 @@ type Hall struct {
 	DeathPeople  int `json:"deathPeople"`
 	DeathFeeders int `json:"deathFeeders"`
 	DeathDepth   int `json:"deathDepth"`
-	// DirectoryBytes is the size of the room's item in the table.
+	// DirectoryBytes is what the room's directory takes in the table, in all its items.
 	DirectoryBytes int `json:"directoryBytes"`
 	// An hour of it: instances with their addresses, egress as the first of the
 	// month, and pipes between zones.
