@@ -26,6 +26,7 @@ type options struct {
 	buildDir     string
 	demoDir      string
 	nodeLog      string
+	nodeSRTP     string // gcm or cm
 	mediaIP      string // where browsers reach nodes; several with commas between
 
 	keyID, keySecret, apiKey string
@@ -41,7 +42,7 @@ const stack = "dev"
 func readOptions() (options, error) {
 	o := options{
 		logDir: os.Getenv("LOG_DIR"), readyFile: os.Getenv("READY_FILE"),
-		buildDir: env("BUILD_DIR", "build/local"), demoDir: env("DEMO_DIR", "sdk/dist"), nodeLog: env("NODE_LOG", "info"),
+		buildDir: env("BUILD_DIR", "build/local"), demoDir: env("DEMO_DIR", "sdk/dist"), nodeLog: env("NODE_LOG", "info"), nodeSRTP: env("NODE_SRTP", "gcm"),
 		keyID: env("JOIN_KEY_ID", "devkey"), mediaIP: env("MEDIA_IP", mediaAddresses()),
 	}
 	for _, err := range []error{

@@ -195,7 +195,7 @@ func (l *local) startAgent() error {
 	l.agent = instances.New(instances.Config{
 		AWS: l.aws, Stack: stack, Boot: boot, Dir: filepath.Join(l.dir, "instances"), BootDelay: l.o.bootDelay, Log: l.log,
 		Env: []string{"SPILLWAY_MEDIA_IP=" + l.o.mediaIP, "SPILLWAY_MEDIA_PORT=0", "SPILLWAY_LOG=" + l.o.nodeLog, "SPILLWAY_METRICS=0",
-			"SPILLWAY_SOCKET_LIFE=" + l.o.socketLife.String()},
+			"SPILLWAY_SOCKET_LIFE=" + l.o.socketLife.String(), "SPILLWAY_SRTP=" + l.o.nodeSRTP},
 		Logs: func(instance string) (io.WriteCloser, error) {
 			return os.Create(filepath.Join(l.o.logDir, instance+".log"))
 		},
