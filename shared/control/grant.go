@@ -204,7 +204,7 @@ func (s Seating) question(who seeker, r room.Room, seat room.Load, seats int, fr
 			keep = room.Load{Kbps: max(keep.Kbps, pipe.Kbps), PPS: max(keep.PPS, pipe.PPS)}
 			if pipes { // it is to feed others as any of the room's nodes: however much is granted at once
 				joined := r
-				joined.Nodes = append(slices.Clone(r.Nodes), room.NodeRef{Node: n.ID, Feeder: homes[0].Node.ID})
+				joined.Nodes = append(slices.Clone(r.Nodes), room.NodeRef{Node: n.ID, Feeder: "any"})
 				then := set.reserve(joined, *n).Plus(pipe)
 				keep = room.Load{Kbps: max(keep.Kbps, then.Kbps), PPS: max(keep.PPS, then.PPS)}
 			}
