@@ -61,12 +61,12 @@ func TestTheSoundOfAnHeirIsHeardOnce(t *testing.T) {
 	said := func(b *bench, seq uint16, ts uint32, word byte, ms int) {
 		b.up[layer.Count-1].take(raw(opusIn, seq, ts, []byte{word}), time.Duration(ms)*time.Millisecond)
 	}
-	said(old, 1, 960, 'a', 0)
+	said(old, 601, 80_960, 'a', 0)
 	heir := old.heirOf()
-	said(old, 2, 1920, 'b', 20)
+	said(old, 602, 81_920, 'b', 20)
 	said(heir, 500, 70_000, 'c', 40)
-	said(old, 3, 2880, 'c', 41)
-	said(old, 4, 3840, 'd', 60)
+	said(old, 603, 82_880, 'c', 41) // which is later than the heir's by its numbers
+	said(old, 604, 83_840, 'd', 60)
 	said(heir, 501, 70_960, 'd', 61)
 	var got string
 	for _, p := range r.packets {
