@@ -64,9 +64,17 @@ func TestConsolidate(t *testing.T) {
 		{"which the eager do not mind", func(e *Emptying, s *Settings) { many(e).HelloAt = now.Add(-9 * time.Minute); s.Thrift = Eager }, "n-few"},
 		{"enough for this hour", func(e *Emptying, _ *Settings) { e.Emptied = 4 }, ""},
 		{"one less", func(e *Emptying, _ *Settings) { e.Emptied = 3 }, "n-few"},
+		{"the eager's hour takes more", func(e *Emptying, s *Settings) { e.Emptied, s.Thrift = 59, Eager }, "n-few"},
+		{"and is full, too", func(e *Emptying, s *Settings) { e.Emptied, s.Thrift = 60, Eager }, ""},
+		{"a node that came up two minutes ago is not the eager's", func(e *Emptying, s *Settings) {
+			few(e).HelloAt, many(e).HelloAt, s.Thrift = now.Add(-119*time.Second), now.Add(-119*time.Second), Eager
+		}, ""},
 		{"seats changed hands a while ago", func(e *Emptying, _ *Settings) { few(e).TouchedAt = now.Add(-9 * time.Minute) }, "n-many"},
 		{"somebody has just come", func(e *Emptying, _ *Settings) {
 			e.Blocks[0].Members["late"] = room.Revision(0).Next(now.Add(-59 * time.Second))
+		}, "n-many"},
+		{"whom the eager leave alone as well", func(e *Emptying, s *Settings) {
+			e.Blocks[0].Members["late"], s.Thrift = room.Revision(0).Next(now.Add(-59*time.Second)), Eager
 		}, "n-many"},
 		{"a minute ago is long ago", func(e *Emptying, _ *Settings) {
 			e.Blocks[0].Members["late"] = room.Revision(0).Next(now.Add(-time.Minute))

@@ -1,6 +1,7 @@
 package step_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -78,5 +79,37 @@ func TestTheSweepEmptiesWhatOthersCanTake(t *testing.T) {
 	}
 	if seats := l.seats(); seats["r"] != 1 || seats["s"] != 1 {
 		t.Errorf("seats %v", seats)
+	}
+}
+
+// How many nodes were emptied lately is read off the decisions that are kept: the
+// fifth within an hour waits for the hour to be over.
+func TestTheSweepEmptiesSoManyNodesAnHour(t *testing.T) {
+	l := newLab(t, 12)
+	l.World.Settings.Thrift = control.Cautious
+	n, _ := l.settles(someone("ann", "r"))
+	m, _ := l.avoids(someone("bob", "s"), n)
+	l.after(3*time.Minute, n, m)
+	l.sweep() // gives back the seats that nobody has taken
+	l.after(11*time.Minute, n, m)
+	for i := range 4 {
+		at := l.Now().Add(-50 * time.Minute)
+		r := control.Record{Region: l.Settings.Region, ID: fmt.Sprint(at.UnixMilli(), "-", i), At: at, Step: "consolidate", Choice: control.ChoiceEmpty}
+		if err := l.Store.Commit(l.Context(), []control.Change{control.PutRecord{Record: r}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drains := func() bool { return l.node(n).Node.State == fleet.Draining || l.node(m).Node.State == fleet.Draining }
+	for range 9 {
+		l.sweep()
+		if drains() {
+			t.Fatalf("a fifth node is emptied within an hour, at %v", l.Now())
+		}
+		l.after(time.Minute, n, m)
+	}
+	l.after(time.Minute, n, m)
+	l.sweep()
+	if !drains() {
+		t.Error("none is emptied when the hour is over")
 	}
 }
