@@ -5,6 +5,7 @@ import (
 
 	"github.com/spillway-sfu/spillway/shared/control"
 	"github.com/spillway-sfu/spillway/shared/fleet"
+	"github.com/spillway-sfu/spillway/shared/room"
 	"github.com/spillway-sfu/spillway/shared/sim"
 	"github.com/spillway-sfu/spillway/shared/step"
 )
@@ -56,7 +57,12 @@ func since[K comparable](kept map[K]int64, now map[K]bool, at int64) map[K]int64
 // look checks that nobody has more seats than one home, or two in a move.
 func (h *homes) look(t *trial, c sim.Contents) {
 	now := t.clock.now
-	strays, doubled := map[stray]bool{}, map[place]bool{}
+	strays, doubled, seats := map[stray]bool{}, map[place]bool{}, map[place]int{}
+	for key, b := range c.Blocks {
+		for k := range b.Members {
+			seats[place{string(key.Room), string(k)}]++
+		}
+	}
 	for key, b := range c.Blocks {
 		v := fleet.View{Node: c.Nodes[b.Node], Beat: c.Beats[b.Node]}
 		unheard := v.Node.Generation != b.Generation || !v.Alive(t.now())
@@ -67,6 +73,7 @@ func (h *homes) look(t *trial, c sim.Contents) {
 			case p.Revision > 0 && p.Block == b.Index: // by this session, or an earlier one that it has not reached
 			case p.Held.Revision == revision && p.Held.Block == b.Index:
 				doubled[at] = doubled[at] || unheard
+			case seats[at] == 1 && t.connectedTo(b.Node, at, revision): // its row names a seat that it did not get
 			default:
 				strays[stray{at, b.Index}] = unheard
 			}
@@ -85,6 +92,12 @@ func (h *homes) look(t *trial, c sim.Contents) {
 	}
 	h.connections(t)
 	h.ledger(t, c)
+}
+
+// connectedTo reports whether somebody is connected to a node by a seat.
+func (t *trial) connectedTo(id room.NodeID, at place, revision room.Revision) bool {
+	n := t.nodeOf(string(id))
+	return n != nil && n.seats[at] != nil && n.seats[at].revision == int64(revision)
 }
 
 // connections checks that nobody is connected to several nodes for long.
