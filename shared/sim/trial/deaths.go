@@ -169,3 +169,21 @@ func seatsToTheStage(t *trial) {
 	sixth.join()
 	t.until("one too many is refused", 10*time.Second, func() bool { return sixth.phase == over && sixth.code == events.CodeStageFull })
 }
+
+// lostRole: the node is not reached by the word that somebody is on stage now. Its
+// next inventories show that, and it is told again.
+func lostRole(t *trial) {
+	t.enter("ann", "ann", "r")
+	bob := t.someone("bob", "bob", "r")
+	bob.wants = events.Viewer
+	bob.join()
+	t.until("bob is in", 10*time.Second, func() bool { return bob.phase == joined })
+	t.script = append(t.script, &scripted{fault: "lost on its way out", call: "promote api bob", request: "post"})
+	t.deed(events.Promote, bob, true, 0)
+	t.pass(2 * time.Second)
+	t.allStruck()
+	t.expect(bob.role == events.Viewer, "bob has heard of it")
+	t.until("bob hears of it", 2*time.Minute, func() bool { return bob.role == events.Publisher })
+	blocks := t.seatOf(bob)
+	t.expect(len(blocks) == 1 && blocks[0].For(room.Publisher), "bob sits in %v", blocks)
+}

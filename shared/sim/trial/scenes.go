@@ -41,6 +41,7 @@ var Scenes = []Scene{
 	{"the root of a room's tree dies", 4, rootDies},
 	{"a drain's deadline", 40, drainedInTime},
 	{"a hello after a fence", 40, helloAfterFence},
+	{"a role that the node is not told", 40, lostRole},
 	{"an instance that nobody knows", 40, unknownInstance},
 	{"somebody comes to a node that is about to be ended", 40, idleNoMore},
 	{"nobody hears that somebody waits", 40, ringLost},
